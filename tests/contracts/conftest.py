@@ -1,0 +1,161 @@
+"""One suite for a module, built as the deployment builds it, with the people who act on it.
+
+Everybody is named by role. Keys are made from names and guard nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from brownie import accounts, chain, project
+from eth_account import Account
+from eth_utils import keccak
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from suite import OPEN, SUITE  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+ATTESTORS = 5
+ZERO = "0x" + "00" * 20
+
+
+@dataclass(frozen=True)
+class Actor:
+    """A role with a key of its own. `account` sends transactions, `sign` signs digests."""
+
+    name: str
+    key: bytes
+    account: object
+
+    @property
+    def address(self) -> str:
+        return self.account.address
+
+    def sign(self, digest: bytes) -> bytes:
+        """65 bytes (r, s, v) over a digest."""
+        return bytes(Account.unsafe_sign_hash(bytes(digest), self.key).signature)
+
+    def vrs(self, digest: bytes) -> tuple[int, bytes, bytes]:
+        signature = self.sign(digest)
+        return signature[64], signature[:32], signature[32:64]
+
+
+def make_actor(name: str) -> Actor:
+    key = keccak(text=f"openledger test actor {name}")
+    account = accounts.add(key.hex())
+    return Actor(name, key, account)
+
+
+@pytest.fixture(scope="session")
+def actors():
+    """Roles by attribute: actors.contributor, actors.consumer, actors.thief, …; each holds 100 ETH of the local chain."""
+    names = (
+        "deployer holder guardian steward reviewer second_reviewer third_reviewer contributor second_contributor "
+        "consumer second_consumer session_key builder second_builder relayer finder challenger thief recipient"
+    ).split()
+    made = {name: make_actor(name) for name in names}
+    for actor in made.values():
+        accounts[0].transfer(actor.account, "20 ether")
+    return SimpleNamespace(**made)
+
+
+@pytest.fixture(scope="session")
+def attestor_actors():
+    """(operator, signer) of each attestor, in ascending order of the signers' addresses."""
+    pairs = []
+    for number in range(ATTESTORS):
+        operator = make_actor(f"attestor operator {number}")
+        signer = make_actor(f"attestor signer {number}")
+        accounts[0].transfer(operator.account, "5 ether")
+        pairs.append((operator, signer))
+    return sorted(pairs, key=lambda pair: int(pair[1].address, 16))
+
+
+def merged(defaults: dict, override: dict) -> dict:
+    result = dict(defaults)
+    for key, value in override.items():
+        result[key] = merged(defaults[key], value) if isinstance(value, dict) else value
+    return result
+
+
+@pytest.fixture(scope="module")
+def parameters(actors, attestor_actors):
+    defaults = yaml.safe_load((ROOT / "scripts" / "parameters.yaml").read_text())["defaults"]
+    return merged(
+        defaults,
+        {
+            "holder": actors.holder.address,
+            "guardian": actors.guardian.address,
+            "attestors": [operator.address for operator, _ in attestor_actors],
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def bare_suite(actors, parameters):
+    """The suite as deployed: nobody has posted a bond, nobody holds OPEN but the holder."""
+    compiled = project.get_loaded_projects()[0]
+    deployer = actors.deployer.account
+    launcher = deployer.deploy(compiled.Launcher)
+    addresses = {part.name: launcher.addressOf(part.salt) for part in SUITE}
+    built = {}
+    for part in SUITE:
+        container = getattr(compiled, part.name)
+        init_code = container.deploy.encode_input(*part.arguments(parameters, addresses))
+        launcher.launch(part.salt, init_code, {"from": deployer})
+        built[part.name] = container.at(addresses[part.name])
+    return SimpleNamespace(
+        launcher=launcher,
+        token=built["OpenToken"],
+        timelock=built["OpenTimelock"],
+        datanets=built["DatanetRegistry"],
+        models=built["ModelRegistry"],
+        escrow=built["InferenceEscrow"],
+        attestors=built["AttestorSet"],
+        distributor=built["RewardDistributor"],
+        governor=built["OpenGovernor"],
+    )
+
+
+@pytest.fixture(scope="module")
+def suite(bare_suite, actors, attestor_actors, parameters):
+    """The suite in use: five attestors seated with equal bonds."""
+    bond = parameters["attestor_set"]["min_bond"] * OPEN
+    for operator, signer in attestor_actors:
+        bare_suite.token.transfer(operator.address, bond, {"from": actors.holder.account})
+        bare_suite.token.approve(bare_suite.attestors, bond, {"from": operator.account})
+        bare_suite.attestors.join(signer.address, bond, {"from": operator.account})
+    return bare_suite
+
+
+@pytest.fixture(autouse=True)
+def isolation(fn_isolation):
+    """Every test starts from the module's state."""
+
+
+@pytest.fixture
+def as_timelock(suite):
+    """The timelock as a sender, for what only governance may do. Whole proposals are played in test_governor.py."""
+    return impersonated(suite.timelock.address)
+
+
+def impersonated(address: str):
+    """A sender without a key; the local chain lets it act. It pays no gas price."""
+    return accounts.at(address, force=True)
+
+
+def quorum(attestor_actors, digest: bytes, signers=(0, 1, 2)) -> bytes:
+    return b"".join(attestor_actors[i][1].sign(digest) for i in signers)
+
+
+def warp(seconds: int) -> None:
+    chain.sleep(seconds)
+    chain.mine()

@@ -1,0 +1,26 @@
+"""The launcher: addresses known before the contracts exist, and nobody but the deployer may use them."""
+
+import brownie
+
+from suite import SUITE
+
+
+def test_launch__when_anybody_else_calls__then_it_is_refused(bare_suite, actors):
+    with brownie.reverts(f"OnlyDeployer: {actors.thief.address}"):
+        bare_suite.launcher.launch(b"squat".ljust(32, b"\0"), "0x00", {"from": actors.thief.account})
+
+
+def test_address_of__for_every_part__then_it_is_where_the_part_stands(bare_suite):
+    standing = {
+        "OpenToken": bare_suite.token,
+        "OpenTimelock": bare_suite.timelock,
+        "DatanetRegistry": bare_suite.datanets,
+        "ModelRegistry": bare_suite.models,
+        "InferenceEscrow": bare_suite.escrow,
+        "AttestorSet": bare_suite.attestors,
+        "RewardDistributor": bare_suite.distributor,
+        "OpenGovernor": bare_suite.governor,
+    }
+    assert {part.name: bare_suite.launcher.addressOf(part.salt) for part in SUITE} == {
+        name: contract.address for name, contract in standing.items()
+    }
