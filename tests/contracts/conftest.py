@@ -147,6 +147,12 @@ def as_timelock(suite):
     return impersonated(suite.timelock.address)
 
 
+def refusal(name: str, *values: object) -> str:
+    """A custom error as Brownie prints it: `with brownie.reverts(refusal("OnlyGuardian", thief.address))`."""
+    shown = [value.lower() if isinstance(value, str) and value.startswith("0x") else value for value in values]
+    return f"{name}: {', '.join(str(value) for value in shown)}"
+
+
 def impersonated(address: str):
     """A sender without a key; the local chain lets it act. It pays no gas price."""
     return accounts.at(address, force=True)

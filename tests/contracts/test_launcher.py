@@ -2,11 +2,12 @@
 
 import brownie
 
+from conftest import refusal
 from suite import SUITE
 
 
 def test_launch__when_anybody_else_calls__then_it_is_refused(bare_suite, actors):
-    with brownie.reverts(f"OnlyDeployer: {actors.thief.address}"):
+    with brownie.reverts(refusal("OnlyDeployer", actors.thief.address)):
         bare_suite.launcher.launch(b"squat".ljust(32, b"\0"), "0x00", {"from": actors.thief.account})
 
 
