@@ -9,6 +9,7 @@ import { IModelRegistry } from "./interfaces/IModelRegistry.sol";
 import { IOpenToken } from "./interfaces/IOpenToken.sol";
 import { IRewardDistributor } from "./interfaces/IRewardDistributor.sol";
 import { Batches } from "./libraries/Batches.sol";
+import { Signatures } from "./libraries/Signatures.sol";
 
 /// @title AttestorSet
 /// @dev Governance admits operators, so that a stranger's borrowed stake never counts; bonds have a floor and a ceiling, so
@@ -26,7 +27,6 @@ contract AttestorSet is IAttestorSet {
     uint256 public constant MIN_EXIT_DELAY = 1 days;
     uint256 public constant MAX_EXIT_DELAY = 180 days;
     uint256 public constant MAX_FINDER_BPS = 5_000;
-    uint256 private constant SIGNATURE_LENGTH = 65;
 
     IOpenToken public immutable TOKEN;
     IRewardDistributor public immutable DISTRIBUTOR;
@@ -71,22 +71,26 @@ contract AttestorSet is IAttestorSet {
 
     /// @inheritdoc IAttestorSet
     function checkQuorum(bytes32 digest, bytes calldata signatures) external view override {
-        if (signatures.length % SIGNATURE_LENGTH != 0) revert SignaturesLength(signatures.length);
-        uint256 signers = signatures.length / SIGNATURE_LENGTH;
+        if (signatures.length % Signatures.LENGTH != 0) revert SignaturesLength(signatures.length);
+        uint256 signers = signatures.length / Signatures.LENGTH;
         uint256 weight;
         address last;
-        for (uint256 i = 0; i < signers; ++i) {
-            address signer = _recover(digest, signatures[i * SIGNATURE_LENGTH:(i + 1) * SIGNATURE_LENGTH], i);
-            if (signer <= last) revert SignersNotAscending(last, signer);
-            last = signer;
-            uint256 seatWeight = _seats[signer].weight;
-            if (seatWeight == 0) revert NotAnAttestor(signer);
-            weight += seatWeight;
+        unchecked {
+            for (uint256 i = 0; i < signers; ++i) {
+                address signer = Signatures.recoverAt(signatures, i, digest);
+                // Also refuses zero, which stands for a signature that is none.
+                if (signer <= last) revert SignersNotAscending(last, signer);
+                last = signer;
+                uint256 seatWeight = _seats[signer].weight;
+                if (seatWeight == 0) revert NotAnAttestor(signer);
+                // Weights are below 2^96: neither the sum nor its double can wrap.
+                weight += seatWeight;
+            }
+            weight *= 2;
         }
-        Totals memory all = _totals;
-        if (weight * 2 <= all.weight || signers < all.minSigners) {
-            revert QuorumNotReached(weight, all.weight, signers, all.minSigners);
-        }
+        uint256 all = _totals.weight;
+        uint256 least = _totals.minSigners;
+        if (weight <= all || signers < least) revert QuorumNotReached(weight / 2, all, signers, least);
     }
 
     // Membership
@@ -358,15 +362,11 @@ contract AttestorSet is IAttestorSet {
         view
         returns (address operator)
     {
-        address signer = _recover(DISTRIBUTOR.rootDigest(statement), signature, index);
+        if (signature.length != Signatures.LENGTH) revert SignaturesLength(signature.length);
+        address signer = Signatures.recoverAt(signature, 0, DISTRIBUTOR.rootDigest(statement));
+        if (signer == address(0)) revert InvalidSignature(index);
         operator = _seats[signer].operator;
         if (operator == address(0)) revert NotAnAttestor(signer);
-    }
-
-    function _recover(bytes32 digest, bytes calldata signature, uint256 index) private pure returns (address signer) {
-        ECDSA.RecoverError fault;
-        (signer, fault,) = ECDSA.tryRecoverCalldata(digest, signature);
-        if (fault != ECDSA.RecoverError.NoError) revert InvalidSignature(index);
     }
 
     function _requireReceipt(Batches.Header calldata header, Batches.ReceiptProof calldata receipt) private pure {

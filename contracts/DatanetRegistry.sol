@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
-import { ECDSA } from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import { EIP712 } from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import { Hashes } from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
 import { MerkleProof } from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
 
 import { IDatanetRegistry } from "./interfaces/IDatanetRegistry.sol";
 import { IOpenToken } from "./interfaces/IOpenToken.sol";
+import { Contributions } from "./libraries/Contributions.sol";
 import { Signatures } from "./libraries/Signatures.sol";
 
 /// @title DatanetRegistry
@@ -16,23 +16,13 @@ import { Signatures } from "./libraries/Signatures.sol";
 ///      Invariant 3: no snapshot is published while a forced contribution is past its deadline without an outcome.
 ///      Invariant 4: the tokens held here cover all bonds: of datanets, of contributors, of forced contributions.
 contract DatanetRegistry is IDatanetRegistry, EIP712 {
-    bytes32 public constant CONTRIBUTION_TYPEHASH = keccak256(
-        "Contribution(address contributor,uint256 datanet,uint8 kind,bytes32 rowsRoot,uint256 count,bytes32 manifestHash)"
-    );
-    bytes32 public constant SIGNED_CONTRIBUTION_TYPEHASH = keccak256(
-        "SignedContribution(Contribution contribution,uint256 deadline)Contribution(address contributor,uint256 datanet,uint8 kind,bytes32 rowsRoot,uint256 count,bytes32 manifestHash)"
-    );
-    bytes32 public constant ERASURE_TYPEHASH =
-        keccak256("Erasure(bytes32 contribution,bytes32 rowsHash,uint256 deadline)");
-    bytes32 public constant OUTCOME_TYPEHASH =
-        keccak256("Outcome(bytes32 contribution,bytes32 acceptedRoot,uint256 acceptedCount,bytes32 reasonsHash)");
-    bytes32 public constant OUTCOMES_TYPEHASH = keccak256(
-        "Outcomes(uint256 datanet,Outcome[] outcomes)Outcome(bytes32 contribution,bytes32 acceptedRoot,uint256 acceptedCount,bytes32 reasonsHash)"
-    );
+    // Parts of the head of a relayed item.
+    uint256 private constant COUNT_MASK = uint256(type(uint48).max) << 40;
+    uint256 private constant KIND_MASK = uint256(type(uint8).max) << 88;
+    uint256 private constant LAST_KIND = uint256(type(Kind).max) << 88;
 
     uint256 public constant MAX_FINDER_BPS = 5_000;
     uint256 public constant MAX_WINDOW = 90 days;
-    uint256 private constant SIGNATURE_LENGTH = 65;
 
     IOpenToken public immutable TOKEN;
     address public immutable GOVERNANCE;
@@ -184,26 +174,28 @@ contract DatanetRegistry is IDatanetRegistry, EIP712 {
         returns (uint256 accepted)
     {
         _requireOpen(datanet);
+        uint256 desk = Contributions.desk(_domainSeparatorV4(), datanet);
         bytes32 accumulator = accumulatorOf[datanet];
-        RelayedRows[] memory relayed = new RelayedRows[](items.length);
+        uint256 entry = Contributions.open(items.length);
         for (uint256 i = 0; i < items.length; ++i) {
             SignedRows calldata item = items[i];
-            (bytes32 name, bool refused, Refusal reason) = _check(datanet, item);
-            if (refused) {
-                address contributor = address(uint160(item.head >> 96));
+            (bytes32 name, bytes32 digest) = Contributions.nameAndDigest(desk, item);
+            uint256 head = item.head;
+            Refusal reason = _check(item, head, digest);
+            if (reason != Refusal.None) {
+                address contributor = address(uint160(head >> 96));
                 if (all) revert ItemRefused(i, contributor, reason);
                 emit ContributionRefused(datanet, contributor, i, reason);
                 continue;
             }
             accumulator = Hashes.efficientKeccak256(accumulator, name);
-            relayed[accepted++] = RelayedRows(item.head, item.rowsRoot, item.manifestHash);
+            unchecked {
+                Contributions.put(entry, accepted++, item);
+            }
         }
         if (accepted == 0) return 0;
-        assembly ("memory-safe") {
-            mstore(relayed, accepted)
-        }
         accumulatorOf[datanet] = accumulator;
-        emit ContributionsRelayed(datanet, msg.sender, accumulator, relayed);
+        Contributions.emitEntry(entry, accepted, datanet, accumulator);
     }
 
     /// @inheritdoc IDatanetRegistry
@@ -300,7 +292,7 @@ contract DatanetRegistry is IDatanetRegistry, EIP712 {
     /// @inheritdoc IDatanetRegistry
     function requestErasure(Contribution calldata contribution, bytes32 rowsHash) external override {
         if (contribution.contributor != msg.sender) revert OnlyContributor(contribution.contributor, msg.sender);
-        emit ErasureRequested(contribution.datanet, nameOf(contribution), msg.sender, rowsHash);
+        emit ErasureRequested(contribution.datanet, Contributions.nameOf(contribution), msg.sender, rowsHash);
     }
 
     /// @inheritdoc IDatanetRegistry
@@ -311,7 +303,7 @@ contract DatanetRegistry is IDatanetRegistry, EIP712 {
         bytes calldata signature
     ) external override {
         if (block.timestamp > deadline) revert SignatureExpired(deadline);
-        bytes32 name = nameOf(contribution);
+        bytes32 name = Contributions.nameOf(contribution);
         if (!Signatures.isValid(contribution.contributor, erasureDigest(name, rowsHash, deadline), signature)) {
             revert InvalidSignature(contribution.contributor);
         }
@@ -353,8 +345,8 @@ contract DatanetRegistry is IDatanetRegistry, EIP712 {
     /// @inheritdoc IDatanetRegistry
     function proveDuplicate(DuplicateProof calldata proof) external override {
         uint256 datanet = proof.older.datanet;
-        bytes32 older = nameOf(proof.older);
-        bytes32 newer = nameOf(proof.newer);
+        bytes32 older = Contributions.nameOf(proof.older);
+        bytes32 newer = Contributions.nameOf(proof.newer);
         address contributor = proof.newer.contributor;
         if (
             proof.newer.datanet != datanet || contributor == proof.older.contributor
@@ -362,7 +354,7 @@ contract DatanetRegistry is IDatanetRegistry, EIP712 {
                 || !_holdsRow(proof.older, proof.rowHash, proof.olderProof)
                 || !_holdsRow(proof.newer, proof.rowHash, proof.newerProof)
         ) revert NotADuplicate();
-        bytes32 end = fold(Hashes.efficientKeccak256(proof.before, older), proof.later);
+        bytes32 end = Contributions.fold(Hashes.efficientKeccak256(proof.before, older), proof.later);
         if (end != accumulatorOf[datanet] && checkpointedAt[datanet][end] == 0) revert UnknownAccumulator(end);
         if (_slashed[newer]) revert AlreadySlashed(newer);
         _slashed[newer] = true;
@@ -418,13 +410,13 @@ contract DatanetRegistry is IDatanetRegistry, EIP712 {
     }
 
     /// @inheritdoc IDatanetRegistry
-    function nameOf(Contribution memory contribution) public pure override returns (bytes32) {
-        return keccak256(abi.encode(CONTRIBUTION_TYPEHASH, contribution));
+    function nameOf(Contribution calldata contribution) external pure override returns (bytes32) {
+        return Contributions.nameOf(contribution);
     }
 
     /// @inheritdoc IDatanetRegistry
     function contributionDigest(bytes32 contribution, uint256 deadline) public view override returns (bytes32) {
-        return _hashTypedDataV4(keccak256(abi.encode(SIGNED_CONTRIBUTION_TYPEHASH, contribution, deadline)));
+        return _hashTypedDataV4(Contributions.signedHash(contribution, deadline));
     }
 
     /// @inheritdoc IDatanetRegistry
@@ -434,31 +426,22 @@ contract DatanetRegistry is IDatanetRegistry, EIP712 {
         override
         returns (bytes32)
     {
-        return _hashTypedDataV4(keccak256(abi.encode(ERASURE_TYPEHASH, contribution, rowsHash, deadline)));
+        return _hashTypedDataV4(Contributions.erasureHash(contribution, rowsHash, deadline));
     }
 
     /// @inheritdoc IDatanetRegistry
     function outcomesDigest(uint256 datanet, Outcome[] calldata outcomes) public view override returns (bytes32) {
-        bytes32[] memory hashes = new bytes32[](outcomes.length);
-        for (uint256 i = 0; i < outcomes.length; ++i) {
-            hashes[i] = keccak256(abi.encode(OUTCOME_TYPEHASH, outcomes[i]));
-        }
-        return _hashTypedDataV4(
-            keccak256(abi.encode(OUTCOMES_TYPEHASH, datanet, keccak256(abi.encodePacked(hashes))))
-        );
+        return _hashTypedDataV4(Contributions.outcomesHash(datanet, outcomes));
     }
 
     /// @inheritdoc IDatanetRegistry
-    function rowLeaf(address contributor, bytes32 rowHash) public pure override returns (bytes32) {
-        return keccak256(bytes.concat(keccak256(abi.encode(contributor, rowHash))));
+    function rowLeaf(address contributor, bytes32 rowHash) external pure override returns (bytes32) {
+        return Contributions.rowLeaf(contributor, rowHash);
     }
 
     /// @inheritdoc IDatanetRegistry
-    function fold(bytes32 accumulator, bytes32[] calldata names) public pure override returns (bytes32) {
-        for (uint256 i = 0; i < names.length; ++i) {
-            accumulator = Hashes.efficientKeccak256(accumulator, names[i]);
-        }
-        return accumulator;
+    function fold(bytes32 accumulator, bytes32[] calldata names) external pure override returns (bytes32) {
+        return Contributions.fold(accumulator, names);
     }
 
     // Internal
@@ -468,7 +451,7 @@ contract DatanetRegistry is IDatanetRegistry, EIP712 {
         _requireOpen(datanet);
         if (contribution.rowsRoot == 0 || contribution.count == 0) revert EmptyRows();
         if (contribution.count > type(uint48).max) revert CountTooLarge(contribution.count);
-        name = nameOf(contribution);
+        name = Contributions.nameOf(contribution);
         accumulatorOf[datanet] = Hashes.efficientKeccak256(accumulatorOf[datanet], name);
         emit Contributed(
             datanet,
@@ -481,22 +464,13 @@ contract DatanetRegistry is IDatanetRegistry, EIP712 {
         );
     }
 
-    function _check(uint256 datanet, SignedRows calldata item)
-        private
-        view
-        returns (bytes32 name, bool refused, Refusal reason)
-    {
-        uint256 head = item.head;
-        uint256 kind = uint8(head >> 88);
-        uint256 count = uint48(head >> 40);
-        if (block.timestamp > uint40(head)) return (0, true, Refusal.Expired);
-        if (count == 0 || item.rowsRoot == 0) return (0, true, Refusal.EmptyRows);
-        if (kind > uint256(type(Kind).max)) return (0, true, Refusal.UnknownKind);
-        address contributor = address(uint160(head >> 96));
-        name = nameOf(Contribution(contributor, datanet, Kind(kind), item.rowsRoot, count, item.manifestHash));
-        (address signer, ECDSA.RecoverError fault,) =
-            ECDSA.tryRecover(contributionDigest(name, uint40(head)), item.r, item.vs);
-        if (fault != ECDSA.RecoverError.NoError || signer != contributor) return (0, true, Refusal.BadSignature);
+    function _check(SignedRows calldata item, uint256 head, bytes32 digest) private view returns (Refusal) {
+        if (block.timestamp > head & type(uint40).max) return Refusal.Expired;
+        if (head & COUNT_MASK == 0 || item.rowsRoot == 0) return Refusal.EmptyRows;
+        if (head & KIND_MASK > LAST_KIND) return Refusal.UnknownKind;
+        uint256 signer = Signatures.recover(digest, item.r, item.vs);
+        if (signer == 0 || signer != head >> 96) return Refusal.BadSignature;
+        return Refusal.None;
     }
 
     function _requireOpen(uint256 datanet) private view {
@@ -507,15 +481,14 @@ contract DatanetRegistry is IDatanetRegistry, EIP712 {
     }
 
     function _requireReviewers(uint256 datanet, bytes32 digest, bytes calldata signatures) private view {
-        if (signatures.length % SIGNATURE_LENGTH != 0) revert SignaturesLength(signatures.length);
-        uint256 signers = signatures.length / SIGNATURE_LENGTH;
+        if (signatures.length % Signatures.LENGTH != 0) revert SignaturesLength(signatures.length);
+        uint256 signers = signatures.length / Signatures.LENGTH;
         uint256 quorum = _datanets[datanet].quorum;
         if (quorum == 0) revert UnknownDatanet(datanet);
         if (signers < quorum) revert QuorumNotReached(signers, quorum);
         address last;
         for (uint256 i = 0; i < signers; ++i) {
-            (address signer,,) =
-                ECDSA.tryRecoverCalldata(digest, signatures[i * SIGNATURE_LENGTH:(i + 1) * SIGNATURE_LENGTH]);
+            address signer = Signatures.recoverAt(signatures, i, digest);
             if (signer <= last) revert SignersNotAscending(last, signer);
             if (!isReviewer[datanet][signer]) revert NotAReviewer(signer);
             last = signer;
@@ -560,7 +533,7 @@ contract DatanetRegistry is IDatanetRegistry, EIP712 {
         pure
         returns (bool)
     {
-        bytes32 leaf = rowLeaf(contribution.contributor, rowHash);
+        bytes32 leaf = Contributions.rowLeaf(contribution.contributor, rowHash);
         return MerkleProof.processProofCalldata(proof, leaf) == contribution.rowsRoot;
     }
 

@@ -40,9 +40,14 @@ contract OpenToken is IOpenToken, IERC20Errors, Votes {
     uint256 private constant CREDITED_SHIFT = 96;
     uint256 private constant DELEGATED = 1 << 192;
 
+    /// @dev A struct of one word, so that a reference to it keeps the slot that the mapping's hash was paid for.
+    struct Account {
+        uint256 packed;
+    }
+
     address public immutable override DISTRIBUTOR;
 
-    mapping(address account => uint256 packed) private _accounts;
+    mapping(address account => Account) private _accounts;
     mapping(address owner => mapping(address spender => uint256)) private _allowances;
     mapping(address authorizer => mapping(bytes32 nonce => bool)) public override authorizationState;
 
@@ -57,7 +62,7 @@ contract OpenToken is IOpenToken, IERC20Errors, Votes {
         if (holder == address(0) || holder == address(this)) revert ERC20InvalidReceiver(holder);
         if (distributor == address(0)) revert OnlyDistributor(distributor);
         DISTRIBUTOR = distributor;
-        _accounts[holder] = TOTAL_SUPPLY;
+        _accounts[holder].packed = TOTAL_SUPPLY;
         _transferVotingUnits(address(0), holder, TOTAL_SUPPLY);
         emit Transfer(address(0), holder, TOTAL_SUPPLY);
     }
@@ -69,7 +74,7 @@ contract OpenToken is IOpenToken, IERC20Errors, Votes {
     }
 
     function balanceOf(address account) public view override returns (uint256) {
-        return _accounts[account] & BALANCE;
+        return _accounts[account].packed & BALANCE;
     }
 
     function allowance(address owner, address spender) external view override returns (uint256) {
@@ -205,7 +210,7 @@ contract OpenToken is IOpenToken, IERC20Errors, Votes {
 
     /// @inheritdoc IOpenToken
     function credited(address account) external view override returns (uint256) {
-        return uint96(_accounts[account] >> CREDITED_SHIFT);
+        return uint96(_accounts[account].packed >> CREDITED_SHIFT);
     }
 
     /// @inheritdoc IOpenToken
@@ -223,20 +228,22 @@ contract OpenToken is IOpenToken, IERC20Errors, Votes {
         if (recipient == address(0) || recipient == address(this)) revert ERC20InvalidReceiver(recipient);
         // The pool has no rewards of its own: its slot is written below and must not be written twice.
         if (account == address(this)) revert ERC20InvalidSender(account);
-        uint256 pool = _accounts[address(this)] & BALANCE;
-        uint256 packed = _accounts[account];
-        paid = _payable(packed, cumulative, pool);
+        Account storage source = _accounts[address(this)];
+        Account storage target = _accounts[account];
+        uint256 pool = source.packed;
+        uint256 packed = target.packed;
+        paid = _payable(packed, cumulative, pool & BALANCE);
         if (paid == 0) return 0;
         unchecked {
-            // `paid` ≤ pool ≤ TOTAL_SUPPLY < 2^96; a lifetime credit that would not fit was refused by _payable.
-            _accounts[address(this)] -= paid;
-            if (account == recipient) {
-                _accounts[account] = packed + (paid << CREDITED_SHIFT) + paid;
-            } else {
-                _accounts[account] = packed + (paid << CREDITED_SHIFT);
-                packed = _accounts[recipient];
-                _accounts[recipient] = packed + paid;
+            // paid ≤ pool ≤ TOTAL_SUPPLY < 2^96, and _payable refused a lifetime credit that would not fit.
+            source.packed = pool - paid;
+            packed += paid << CREDITED_SHIFT;
+            if (account != recipient) {
+                target.packed = packed;
+                target = _accounts[recipient];
+                packed = target.packed;
             }
+            target.packed = packed + paid;
         }
         if (packed & DELEGATED != 0) _transferVotingUnits(address(this), recipient, paid);
         emit Transfer(address(this), recipient, paid);
@@ -244,23 +251,27 @@ contract OpenToken is IOpenToken, IERC20Errors, Votes {
 
     /// @inheritdoc IOpenToken
     function creditMany(uint256[] calldata credits) external override onlyDistributor returns (uint256 paid) {
-        uint256 pool = _accounts[address(this)] & BALANCE;
-        for (uint256 i = 0; i < credits.length; ++i) {
-            address account = address(uint160(credits[i] >> 96));
+        Account storage source = _accounts[address(this)];
+        uint256 pool = source.packed & BALANCE;
+        uint256 length = credits.length;
+        for (uint256 i = 0; i < length; ++i) {
+            uint256 entry = credits[i];
+            address account = address(uint160(entry >> 96));
             if (account == address(0) || account == address(this)) continue;
-            uint256 packed = _accounts[account];
-            uint256 amount = _payable(packed, uint96(credits[i]), pool);
+            Account storage target = _accounts[account];
+            uint256 packed = target.packed;
+            uint256 amount = _payable(packed, uint96(entry), pool);
             if (amount == 0) continue;
             unchecked {
                 pool -= amount;
                 paid += amount;
-                _accounts[account] = packed + (amount << CREDITED_SHIFT) + amount;
+                target.packed = packed + (amount << CREDITED_SHIFT) + amount;
             }
             if (packed & DELEGATED != 0) _transferVotingUnits(address(this), account, amount);
             emit Transfer(address(this), account, amount);
         }
         unchecked {
-            _accounts[address(this)] -= paid;
+            source.packed -= paid;
         }
     }
 
@@ -280,7 +291,7 @@ contract OpenToken is IOpenToken, IERC20Errors, Votes {
     }
 
     function _delegate(address account, address delegatee) internal override {
-        _accounts[account] |= DELEGATED;
+        _accounts[account].packed |= DELEGATED;
         super._delegate(account, delegatee);
     }
 
@@ -308,14 +319,16 @@ contract OpenToken is IOpenToken, IERC20Errors, Votes {
     }
 
     function _move(address from, address to, uint256 value) private {
-        uint256 source = _accounts[from];
-        uint256 available = source & BALANCE;
-        if (available < value) revert ERC20InsufficientBalance(from, available, value);
+        Account storage source = _accounts[from];
+        uint256 packed = source.packed;
+        if (packed & BALANCE < value) revert ERC20InsufficientBalance(from, packed & BALANCE, value);
         unchecked {
-            _accounts[from] = source - value;
-            uint256 target = _accounts[to];
-            _accounts[to] = target + value;
-            if ((source | target) & DELEGATED != 0) _transferVotingUnits(from, to, value);
+            source.packed = packed - value;
+            // Read only now: the two accounts may be one.
+            Account storage target = _accounts[to];
+            uint256 before = target.packed;
+            target.packed = before + value;
+            if ((packed | before) & DELEGATED != 0) _transferVotingUnits(from, to, value);
         }
         emit Transfer(from, to, value);
     }

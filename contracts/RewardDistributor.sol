@@ -2,11 +2,11 @@
 pragma solidity 0.8.30;
 
 import { EIP712 } from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
-import { MerkleProof } from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
 
 import { IAttestorSet } from "./interfaces/IAttestorSet.sol";
 import { IOpenToken } from "./interfaces/IOpenToken.sol";
 import { IRewardDistributor } from "./interfaces/IRewardDistributor.sol";
+import { RewardTree } from "./libraries/RewardTree.sol";
 import { Signatures } from "./libraries/Signatures.sol";
 
 /// @title RewardDistributor
@@ -19,11 +19,9 @@ import { Signatures } from "./libraries/Signatures.sol";
 ///                   than `epochCap` leaves the reward pool.
 ///      Invariant 4: the balance here covers collected − funded plus the bonds of open challenges.
 contract RewardDistributor is IRewardDistributor, EIP712 {
-    struct State {
-        address guardian;
-        uint32 delay;
-        uint32 headEpoch;
-        uint32 round;
+    /// @dev A struct of one word, so that a reference to it keeps the slot that the mapping's hash was paid for.
+    struct PackedRecord {
+        uint256 word;
     }
 
     struct Ledger {
@@ -57,18 +55,27 @@ contract RewardDistributor is IRewardDistributor, EIP712 {
     uint256 public constant MAX_RESOLUTION = 90 days;
 
     /// @dev Activation time of a root that a challenge has stopped.
-    uint40 private constant STOPPED = type(uint40).max;
+    uint256 private constant STOPPED = type(uint40).max;
+
+    // Two words are packed by hand: posting a root reads and writes both, and through structs that costs 2.1k gas more.
+    // A record: activatesAt in bits 0–39, epoch in bits 40–71, total in bits 72–167.
+    uint256 private constant EPOCH_SHIFT = 40;
+    uint256 private constant TOTAL_SHIFT = 72;
+    // The state: guardian in bits 0–159, delay in bits 160–191, headEpoch in bits 192–223, round in bits 224–255.
+    uint256 private constant DELAY_SHIFT = 160;
+    uint256 private constant HEAD_SHIFT = 192;
+    uint256 private constant ROUND_SHIFT = 224;
 
     IOpenToken public immutable TOKEN;
     IAttestorSet public immutable ATTESTORS;
     address public immutable ESCROW;
     address public immutable GOVERNANCE;
 
-    State public override state;
+    uint256 private _state;
     Ledger public override ledger;
     PoolLimit public override poolLimit;
     ChallengeTerms public override challengeTerms;
-    mapping(bytes32 root => Record) private _records;
+    mapping(bytes32 root => PackedRecord) private _records;
     mapping(uint256 challengeId => Challenge) private _challenges;
 
     modifier onlyGovernance() {
@@ -109,44 +116,53 @@ contract RewardDistributor is IRewardDistributor, EIP712 {
         bytes32 contentHash,
         bytes calldata signatures
     ) external override {
-        State memory current = state;
         if (root == 0) revert EmptyRoot();
-        if (epoch != uint256(current.headEpoch) + 1) revert WrongEpoch(epoch, uint256(current.headEpoch) + 1);
+        uint256 current = _state;
+        uint256 headEpoch = uint32(current >> HEAD_SHIFT);
+        unchecked {
+            if (epoch != headEpoch + 1) revert WrongEpoch(epoch, headEpoch + 1);
+        }
 
-        Record memory previous = _records[previousRoot];
+        uint256 previous = _records[previousRoot].word;
         // The empty record has epoch 0, as the empty chain has; only zero may stand for it.
-        if (previous.epoch != current.headEpoch || (current.headEpoch == 0 && previousRoot != 0)) {
-            revert WrongPreviousRoot(previousRoot, current.headEpoch);
+        if (uint32(previous >> EPOCH_SHIFT) != headEpoch || (epoch == 1 && previousRoot != 0)) {
+            revert WrongPreviousRoot(previousRoot, headEpoch);
         }
-        if (previous.activatesAt > block.timestamp) revert PreviousRootPending(previousRoot, previous.activatesAt);
-        if (total < previous.total || total > ledger.collected) {
-            revert TotalOutOfRange(total, previous.total, ledger.collected);
+        if (uint40(previous) > block.timestamp) revert PreviousRootPending(previousRoot, uint40(previous));
+        uint256 collected = ledger.collected;
+        if (total < previous >> TOTAL_SHIFT || total > collected) {
+            revert TotalOutOfRange(total, previous >> TOTAL_SHIFT, collected);
         }
-        uint256 known = _records[root].activatesAt;
-        if (known != 0 && known != STOPPED) revert RootAlreadyPosted(root);
+        PackedRecord storage record = _records[root];
+        unchecked {
+            // A stopped root may be posted again; zero, the unknown root, wraps around.
+            if (uint40(record.word) - 1 < STOPPED - 1) revert RootAlreadyPosted(root);
+        }
 
         ATTESTORS.checkQuorum(
-            _rootDigest(previousRoot, root, epoch, current.round, total, contentHash), signatures
+            _rootDigest(previousRoot, root, epoch, current >> ROUND_SHIFT, total, contentHash), signatures
         );
 
-        _records[root] =
-            Record({ activatesAt: uint40(block.timestamp) + current.delay, epoch: uint32(epoch), total: uint96(total) });
-        state.headEpoch = uint32(epoch);
-        emit RootSubmitted(root, epoch, previousRoot, total, contentHash);
+        unchecked {
+            // Each part fits: total ≤ collected < 2^96, and neither time nor epochs reach their 40 and 32 bits.
+            record.word =
+                block.timestamp + uint32(current >> DELAY_SHIFT) | epoch << EPOCH_SHIFT | total << TOTAL_SHIFT;
+            _state = current + (1 << HEAD_SHIFT);
+        }
+        emit RootSubmitted(root, epoch, total, contentHash);
     }
 
     /// @inheritdoc IRewardDistributor
     function veto(bytes32 root) external override {
-        if (msg.sender != state.guardian) revert OnlyGuardian(msg.sender);
-        uint32 epoch = _stop(root);
+        if (msg.sender != address(uint160(_state))) revert OnlyGuardian(msg.sender);
+        uint256 record = _stop(root);
         delete _records[root];
-        emit RootVetoed(root, epoch);
+        emit RootVetoed(root, uint32(record >> EPOCH_SHIFT));
     }
 
     /// @inheritdoc IRewardDistributor
     function challenge(bytes32 root, bytes32 reasonHash) external override returns (uint256 challengeId) {
-        _stop(root);
-        _records[root].activatesAt = STOPPED;
+        _records[root].word = _stop(root) | STOPPED;
 
         ChallengeTerms memory terms = challengeTerms;
         challengeId = ++challengeTerms.count;
@@ -163,12 +179,13 @@ contract RewardDistributor is IRewardDistributor, EIP712 {
         if (block.timestamp > rejected.deadline) revert ChallengeNotOpen(challengeId, rejected.deadline);
         delete _challenges[challengeId];
 
-        Record storage record = _records[rejected.root];
+        uint256 record = _records[rejected.root].word;
+        uint256 current = _state;
         uint256 activatesAt;
-        if (record.activatesAt == STOPPED && record.epoch == state.headEpoch + 1) {
-            activatesAt = block.timestamp + state.delay;
-            record.activatesAt = uint40(activatesAt);
-            state.headEpoch = record.epoch;
+        if (uint40(record) == STOPPED && uint32(record >> EPOCH_SHIFT) == uint32(current >> HEAD_SHIFT) + 1) {
+            activatesAt = block.timestamp + uint32(current >> DELAY_SHIFT);
+            _records[rejected.root].word = (record ^ STOPPED) | activatesAt;
+            _state = current + (1 << HEAD_SHIFT);
         }
         emit ChallengeRejected(challengeId, rejected.root, activatesAt);
         TOKEN.transfer(GOVERNANCE, rejected.bond);
@@ -192,7 +209,8 @@ contract RewardDistributor is IRewardDistributor, EIP712 {
         override
         returns (uint256 paid)
     {
-        paid = _claim(account, account, cumulative, proof);
+        _requireActive(RewardTree.rootOf(proof, RewardTree.leafOf(account, cumulative)));
+        paid = TOKEN.credit(account, account, cumulative);
         if (paid == 0) revert NothingToClaim(account, cumulative);
     }
 
@@ -210,20 +228,24 @@ contract RewardDistributor is IRewardDistributor, EIP712 {
         if (!Signatures.isValid(account, claimDigest(account, recipient, cumulative, deadline), signature)) {
             revert InvalidClaimSignature(account);
         }
-        paid = _claim(account, recipient, cumulative, proof);
+        _requireActive(RewardTree.rootOf(proof, RewardTree.leafOf(account, cumulative)));
+        paid = TOKEN.credit(account, recipient, cumulative);
         if (paid == 0) revert NothingToClaim(account, cumulative);
+        emit ClaimedTo(account, recipient, paid);
     }
 
     /// @inheritdoc IRewardDistributor
     function claimMany(Claim[] calldata claims) external override returns (uint256 paid) {
         for (uint256 i = 0; i < claims.length; ++i) {
-            paid += _claim(claims[i].account, claims[i].account, claims[i].cumulative, claims[i].proof);
+            Claim calldata one = claims[i];
+            _requireActive(RewardTree.rootOf(one.proof, RewardTree.leafOf(one.account, one.cumulative)));
+            paid += TOKEN.credit(one.account, one.account, one.cumulative);
         }
     }
 
     /// @inheritdoc IRewardDistributor
     function pushSubtree(uint256[] calldata leaves, bytes32[] calldata proof) external override returns (uint256 paid) {
-        bytes32 root = MerkleProof.processProofCalldata(proof, _subtreeRoot(leaves));
+        bytes32 root = RewardTree.rootOf(proof, RewardTree.subtreeOf(leaves));
         _requireActive(root);
         paid = TOKEN.creditMany(leaves);
         emit SubtreePushed(root, leaves.length, paid);
@@ -249,7 +271,7 @@ contract RewardDistributor is IRewardDistributor, EIP712 {
 
         uint256 level = TOKEN.rewardPool();
         uint256 target = limit.epochCap / 2;
-        uint256 owed = _records[root].total;
+        uint256 owed = _records[root].word >> TOTAL_SHIFT;
         uint256 funded = ledger.funded;
         if (level >= target || owed <= funded) revert NothingToRefill();
         unchecked {
@@ -288,8 +310,23 @@ contract RewardDistributor is IRewardDistributor, EIP712 {
     // Views
 
     /// @inheritdoc IRewardDistributor
+    function state()
+        external
+        view
+        override
+        returns (address guardian, uint32 delay, uint32 headEpoch, uint32 round)
+    {
+        uint256 current = _state;
+        guardian = address(uint160(current));
+        delay = uint32(current >> DELAY_SHIFT);
+        headEpoch = uint32(current >> HEAD_SHIFT);
+        round = uint32(current >> ROUND_SHIFT);
+    }
+
+    /// @inheritdoc IRewardDistributor
     function recordOf(bytes32 root) external view override returns (Record memory) {
-        return _records[root];
+        uint256 record = _records[root].word;
+        return Record(uint40(record), uint32(record >> EPOCH_SHIFT), uint96(record >> TOTAL_SHIFT));
     }
 
     /// @inheritdoc IRewardDistributor
@@ -299,7 +336,7 @@ contract RewardDistributor is IRewardDistributor, EIP712 {
 
     /// @inheritdoc IRewardDistributor
     function isActive(bytes32 root) external view override returns (bool) {
-        uint256 activatesAt = _records[root].activatesAt;
+        uint256 activatesAt = uint40(_records[root].word);
         return activatesAt != 0 && activatesAt <= block.timestamp;
     }
 
@@ -326,68 +363,26 @@ contract RewardDistributor is IRewardDistributor, EIP712 {
     }
 
     /// @inheritdoc IRewardDistributor
-    function leafOf(address account, uint256 cumulative) public pure override returns (bytes32 leaf) {
-        // keccak256(bytes.concat(keccak256(abi.encode(account, cumulative)))) in scratch space: a leaf is hashed on every claim.
-        assembly ("memory-safe") {
-            mstore(0x00, shr(96, shl(96, account)))
-            mstore(0x20, cumulative)
-            mstore(0x00, keccak256(0x00, 0x40))
-            leaf := keccak256(0x00, 0x20)
-        }
+    function leafOf(address account, uint256 cumulative) external pure override returns (bytes32) {
+        return RewardTree.leafOf(account, cumulative);
     }
 
     // Internal
 
-    function _claim(address account, address recipient, uint256 cumulative, bytes32[] calldata proof)
-        private
-        returns (uint256 paid)
-    {
-        _requireActive(MerkleProof.processProofCalldata(proof, leafOf(account, cumulative)));
-        paid = TOKEN.credit(account, recipient, cumulative);
-        if (paid != 0) emit Claimed(account, recipient, paid);
-    }
-
     function _requireActive(bytes32 root) private view {
-        uint256 activatesAt = _records[root].activatesAt;
-        if (activatesAt == 0 || activatesAt > block.timestamp) revert RootNotActive(root, activatesAt);
+        uint256 activatesAt = uint40(_records[root].word);
+        unchecked {
+            // Zero, the unknown root, wraps around and is refused with the roots whose time has not come.
+            if (activatesAt - 1 >= block.timestamp) revert RootNotActive(root, activatesAt);
+        }
     }
 
     /// @dev Takes the pending root off the chain of roots. Whoever signed it has to sign anew: the round is over.
-    function _stop(bytes32 root) private returns (uint32 epoch) {
-        Record memory record = _records[root];
-        if (record.activatesAt <= block.timestamp || record.activatesAt == STOPPED) {
-            revert WindowClosed(root, record.activatesAt);
-        }
-        epoch = record.epoch;
-        State memory current = state;
-        current.headEpoch = epoch - 1;
-        current.round += 1;
-        state = current;
-    }
-
-    function _subtreeRoot(uint256[] calldata leaves) private pure returns (bytes32) {
-        uint256 size = leaves.length;
-        if (size < 2 || size & (size - 1) != 0) revert SubtreeSize(size);
-        bytes32[] memory nodes = new bytes32[](size);
-        for (uint256 i = 0; i < size; ++i) {
-            nodes[i] = leafOf(address(uint160(leaves[i] >> 96)), uint96(leaves[i]));
-        }
-        for (size >>= 1; size != 0; size >>= 1) {
-            for (uint256 i = 0; i < size; ++i) {
-                bytes32 left = nodes[2 * i];
-                bytes32 right = nodes[2 * i + 1];
-                nodes[i] = left < right ? _hashPair(left, right) : _hashPair(right, left);
-            }
-        }
-        return nodes[0];
-    }
-
-    function _hashPair(bytes32 left, bytes32 right) private pure returns (bytes32 node) {
-        assembly ("memory-safe") {
-            mstore(0x00, left)
-            mstore(0x20, right)
-            node := keccak256(0x00, 0x40)
-        }
+    function _stop(bytes32 root) private returns (uint256 record) {
+        record = _records[root].word;
+        uint256 activatesAt = uint40(record);
+        if (activatesAt <= block.timestamp || activatesAt == STOPPED) revert WindowClosed(root, activatesAt);
+        _state = _state - (1 << HEAD_SHIFT) + (1 << ROUND_SHIFT);
     }
 
     function _rootDigest(
@@ -404,13 +399,13 @@ contract RewardDistributor is IRewardDistributor, EIP712 {
     }
 
     function _setGuardian(address guardian) private {
-        state.guardian = guardian;
+        _state = (_state >> DELAY_SHIFT) << DELAY_SHIFT | uint160(guardian);
         emit GuardianSet(guardian);
     }
 
     function _setDelay(uint256 delay) private {
         if (delay < MIN_DELAY || delay > MAX_DELAY) revert OutOfBounds(delay, MIN_DELAY, MAX_DELAY);
-        state.delay = uint32(delay);
+        _state = _state & ~(uint256(type(uint32).max) << DELAY_SHIFT) | delay << DELAY_SHIFT;
         emit DelaySet(delay);
     }
 

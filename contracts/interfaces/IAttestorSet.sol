@@ -24,7 +24,6 @@ interface IAttestorSet {
         uint96 weight;
         uint32 seats;
         uint32 minSigners;
-        uint96 unused;
     }
 
     struct Terms {

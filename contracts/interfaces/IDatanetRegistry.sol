@@ -18,6 +18,7 @@ interface IDatanetRegistry {
     }
 
     enum Refusal {
+        None,
         Expired,
         BadSignature,
         EmptyRows,

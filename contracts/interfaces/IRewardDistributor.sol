@@ -42,16 +42,17 @@ interface IRewardDistributor {
         uint40 deadline;
     }
 
-    event RootSubmitted(
-        bytes32 indexed root, uint256 indexed epoch, bytes32 previousRoot, uint256 total, bytes32 contentHash
-    );
+    /// @notice A root was posted on top of the root in force of the epoch before.
+    event RootSubmitted(bytes32 indexed root, uint256 indexed epoch, uint256 total, bytes32 contentHash);
     event RootVetoed(bytes32 indexed root, uint256 indexed epoch);
     event RootChallenged(
         bytes32 indexed root, uint256 indexed challengeId, address indexed challenger, uint256 deadline, bytes32 reasonHash
     );
     event ChallengeRejected(uint256 indexed challengeId, bytes32 indexed root, uint256 activatesAt);
     event ChallengeBondReturned(uint256 indexed challengeId, address indexed challenger, uint256 bond);
-    event Claimed(address indexed account, address indexed recipient, uint256 amount);
+    /// @notice A reward was paid to somebody else by the account's signature. A reward paid to its own account is the token's
+    ///         Transfer out of the pool and needs no second event.
+    event ClaimedTo(address indexed account, address indexed recipient, uint256 amount);
     event SubtreePushed(bytes32 indexed root, uint256 leaves, uint256 amount);
     event FeesCollected(uint256 amount, uint256 collected);
     event PoolRefilled(bytes32 indexed root, uint256 amount);
@@ -74,7 +75,6 @@ interface IRewardDistributor {
     error NothingToClaim(address account, uint256 cumulative);
     error SignatureExpired(uint256 deadline);
     error InvalidClaimSignature(address account);
-    error SubtreeSize(uint256 leaves);
     error RefillTooEarly(uint256 nextRefill);
     error NothingToRefill();
     error ChallengeNotOpen(uint256 challengeId, uint256 deadline);
