@@ -89,6 +89,17 @@ interface IDatanetRegistry {
         uint40 readyAt;
     }
 
+    /// @param before the accumulator that the accusation starts from.
+    struct Accusation {
+        address contributor;
+        uint96 stake;
+        address finder;
+        uint40 deadline;
+        bool settled;
+        bytes32 before;
+        uint256 datanet;
+    }
+
     struct Terms {
         uint96 minDatanetBond;
         uint96 forcedBond;
@@ -172,13 +183,23 @@ interface IDatanetRegistry {
     event ContributorBonded(uint256 indexed datanet, address indexed account, uint256 bond);
     event ContributorBondExit(uint256 indexed datanet, address indexed account, uint256 readyAt);
     event ContributorBondWithdrawn(uint256 indexed datanet, address indexed account, uint256 amount);
-    event DuplicateSlashed(
+    event DuplicateAccused(
         uint256 indexed datanet,
         address indexed contributor,
         address indexed finder,
         bytes32 older,
         bytes32 newer,
         bytes32 rowHash,
+        uint256 deadline
+    );
+    event DuplicateRefuted(
+        uint256 indexed datanet, address indexed contributor, address indexed finder, bytes32 newer
+    );
+    event DuplicateSlashed(
+        uint256 indexed datanet,
+        address indexed contributor,
+        address indexed finder,
+        bytes32 newer,
         uint256 amount,
         uint256 reward
     );
@@ -213,7 +234,10 @@ interface IDatanetRegistry {
     error NoBond(address account);
     error BondNotReady(uint256 readyAt);
     error NotADuplicate();
-    error AlreadySlashed(bytes32 contribution);
+    error AlreadyAccused(bytes32 contribution);
+    error NotAccused(bytes32 contribution);
+    error NotARefutation(bytes32 contribution);
+    error AccusationOpen(bytes32 contribution, uint256 deadline);
     error OutOfBounds(uint256 value, uint256 least, uint256 most);
 
     function createDatanet(
@@ -288,8 +312,18 @@ interface IDatanetRegistry {
     function announceBondExit(uint256 datanet) external;
     function withdrawBond(uint256 datanet) external;
 
-    /// @notice Slashes the bond of whoever contributed a row that another had contributed before.
-    function proveDuplicate(DuplicateProof calldata proof) external;
+    /// @notice Accuses whoever contributed a row that another had contributed before. Part of the accused's bond is set aside,
+    ///         and the accuser stakes as much.
+    function accuseDuplicate(DuplicateProof calldata proof) external;
+
+    /// @notice Shows that the accused contribution stands in the log before the place the accuser named for the older one. The
+    ///         accuser's stake goes to the accused.
+    /// @param start the accumulator just before the accused contribution.
+    /// @param names all names from the accused contribution up to the place that the accusation starts from.
+    function refuteDuplicate(bytes32 newer, bytes32 start, bytes32[] calldata names) external;
+
+    /// @notice After its time, an accusation that nobody refuted costs the accused what was set aside.
+    function settleDuplicate(bytes32 newer) external;
 
     function setTerms(Terms calldata terms) external;
 
@@ -303,6 +337,7 @@ interface IDatanetRegistry {
     function snapshotOf(uint256 datanet, uint256 version) external view returns (Snapshot memory);
     function snapshotRoot(uint256 datanet, uint256 version) external view returns (bytes32);
     function bondOf(uint256 datanet, address account) external view returns (ContributorBond memory);
+    function accusationOf(bytes32 newer) external view returns (Accusation memory);
     function terms() external view returns (Terms memory);
 
     /// @notice The name of a contribution: the EIP-712 struct hash of its content and author.

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.30;
+
+import { Hashes } from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
+import { MerkleProof } from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
+
+import { IDatanetRegistry } from "../interfaces/IDatanetRegistry.sol";
+import { Contributions } from "../libraries/Contributions.sol";
+import { ContributionLog } from "./ContributionLog.sol";
+
+/// @title Bonds of contributors, and how a copier loses one
+/// @dev A name can stand in the log twice, since a signature can be relayed twice. That `newer` comes after `older` therefore
+///      does not prove that it did not come before as well: an author whose row was copied and whose own signature was then
+///      relayed again would look like the copier. So an accusation stands for a while and falls to whoever shows the
+///      accused contribution before the place that the accuser named; the accuser's own bond goes to the accused then.
+abstract contract DuplicateBonds is ContributionLog {
+    mapping(uint256 datanet => mapping(address account => ContributorBond)) private _bonds;
+    mapping(bytes32 newer => Accusation) private _accusations;
+
+    /// @inheritdoc IDatanetRegistry
+    function postBond(uint256 datanet, uint256 amount) external override {
+        if (_datanets[datanet].steward == address(0)) revert UnknownDatanet(datanet);
+        ContributorBond storage bond = _bonds[datanet][msg.sender];
+        uint256 raised = bond.amount + amount;
+        if (amount == 0 || raised > type(uint96).max) revert OutOfBounds(raised, 1, type(uint96).max);
+        bond.amount = uint96(raised);
+        bond.readyAt = 0;
+        emit ContributorBonded(datanet, msg.sender, raised);
+        TOKEN.transferFrom(msg.sender, address(this), amount);
+    }
+
+    /// @inheritdoc IDatanetRegistry
+    function announceBondExit(uint256 datanet) external override {
+        ContributorBond storage bond = _bonds[datanet][msg.sender];
+        if (bond.amount == 0) revert NoBond(msg.sender);
+        bond.readyAt = uint40(block.timestamp) + _terms.bondDelay;
+        emit ContributorBondExit(datanet, msg.sender, bond.readyAt);
+    }
+
+    /// @inheritdoc IDatanetRegistry
+    function withdrawBond(uint256 datanet) external override {
+        ContributorBond memory bond = _bonds[datanet][msg.sender];
+        if (bond.amount == 0) revert NoBond(msg.sender);
+        if (bond.readyAt == 0 || block.timestamp < bond.readyAt) revert BondNotReady(bond.readyAt);
+        delete _bonds[datanet][msg.sender];
+        emit ContributorBondWithdrawn(datanet, msg.sender, bond.amount);
+        TOKEN.transfer(msg.sender, bond.amount);
+    }
+
+    /// @inheritdoc IDatanetRegistry
+    function accuseDuplicate(DuplicateProof calldata proof) external override {
+        uint256 datanet = proof.older.datanet;
+        bytes32 older = Contributions.nameOf(proof.older);
+        bytes32 newer = Contributions.nameOf(proof.newer);
+        address contributor = proof.newer.contributor;
+        if (
+            proof.newer.datanet != datanet || contributor == proof.older.contributor
+                || proof.newerAt >= proof.later.length || proof.later[proof.newerAt] != newer
+                || !_holdsRow(proof.older, proof.rowHash, proof.olderProof)
+                || !_holdsRow(proof.newer, proof.rowHash, proof.newerProof)
+        ) revert NotADuplicate();
+        bytes32 end = Contributions.fold(Hashes.efficientKeccak256(proof.before, older), proof.later);
+        if (end != accumulatorOf[datanet] && checkpointedAt[datanet][end] == 0) revert UnknownAccumulator(end);
+
+        Accusation storage accusation = _accusations[newer];
+        if (accusation.deadline != 0) revert AlreadyAccused(newer);
+        ContributorBond storage bond = _bonds[datanet][contributor];
+        uint96 stake = bond.amount < _terms.duplicateSlash ? bond.amount : _terms.duplicateSlash;
+        if (stake == 0) revert NoBond(contributor);
+        // What is at stake is set aside at once, so that the accused cannot withdraw it meanwhile.
+        bond.amount -= stake;
+        accusation.contributor = contributor;
+        accusation.stake = stake;
+        accusation.finder = msg.sender;
+        accusation.deadline = uint40(block.timestamp) + _terms.bondDelay;
+        accusation.before = proof.before;
+        accusation.datanet = datanet;
+        emit DuplicateAccused(datanet, contributor, msg.sender, older, newer, proof.rowHash, accusation.deadline);
+        TOKEN.transferFrom(msg.sender, address(this), stake);
+    }
+
+    /// @inheritdoc IDatanetRegistry
+    function refuteDuplicate(bytes32 newer, bytes32 start, bytes32[] calldata names) external override {
+        Accusation memory accusation = _accusations[newer];
+        if (accusation.deadline == 0 || accusation.settled) revert NotAccused(newer);
+        if (names.length == 0 || names[0] != newer || Contributions.fold(start, names) != accusation.before) {
+            revert NotARefutation(newer);
+        }
+        delete _accusations[newer];
+        _bonds[accusation.datanet][accusation.contributor].amount += accusation.stake;
+        emit DuplicateRefuted(accusation.datanet, accusation.contributor, accusation.finder, newer);
+        TOKEN.transfer(accusation.contributor, accusation.stake);
+    }
+
+    /// @inheritdoc IDatanetRegistry
+    function settleDuplicate(bytes32 newer) external override {
+        Accusation storage accusation = _accusations[newer];
+        uint256 deadline = accusation.deadline;
+        if (deadline == 0 || accusation.settled) revert NotAccused(newer);
+        if (block.timestamp <= deadline) revert AccusationOpen(newer, deadline);
+        // Kept, so that one contribution is never slashed twice.
+        accusation.settled = true;
+        uint256 stake = accusation.stake;
+        uint256 reward = stake * _terms.finderBps / 10_000;
+        emit DuplicateSlashed(accusation.datanet, accusation.contributor, accusation.finder, newer, stake, reward);
+        TOKEN.transfer(accusation.finder, stake + reward);
+        TOKEN.transfer(GOVERNANCE, stake - reward);
+    }
+
+    /// @inheritdoc IDatanetRegistry
+    function accusationOf(bytes32 newer) external view override returns (Accusation memory) {
+        return _accusations[newer];
+    }
+
+    /// @inheritdoc IDatanetRegistry
+    function bondOf(uint256 datanet, address account) external view override returns (ContributorBond memory) {
+        return _bonds[datanet][account];
+    }
+
+    function _holdsRow(Contribution calldata contribution, bytes32 rowHash, bytes32[] calldata proof)
+        private
+        pure
+        returns (bool)
+    {
+        bytes32 leaf = Contributions.rowLeaf(contribution.contributor, rowHash);
+        return MerkleProof.processProofCalldata(proof, leaf) == contribution.rowsRoot;
+    }
+}
