@@ -250,10 +250,12 @@ contract AttestorSet is IAttestorSet {
         bytes32 digest =
             ESCROW.voucherDigest(voucher.consumer, voucher.key, voucher.cumulative, voucher.deadline);
         (address signer, ECDSA.RecoverError fault,) = ECDSA.tryRecover(digest, voucher.signature);
-        // A contract wallet may change its mind about a signature: against one, nothing can be proven later.
-        if (voucher.key.code.length != 0 || (fault == ECDSA.RecoverError.NoError && signer == voucher.key)) {
-            revert NotAFault(Fault.UnsignedVoucher);
-        }
+        // Against a contract wallet, which may change its mind, and against what the escrow itself found good and took, also
+        // from an account that had code only for a while (ERC-7702), nothing can be proven later.
+        if (
+            (fault == ECDSA.RecoverError.NoError && signer == voucher.key) || voucher.key.code.length != 0
+                || ESCROW.spentOf(voucher.consumer, voucher.key) >= voucher.cumulative
+        ) revert NotAFault(Fault.UnsignedVoucher);
         _slash(operator, Fault.UnsignedVoucher, statement.epoch);
     }
 

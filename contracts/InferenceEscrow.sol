@@ -177,6 +177,11 @@ contract InferenceEscrow is IInferenceEscrow, EIP712, Nonces {
     }
 
     /// @inheritdoc IInferenceEscrow
+    function spentOf(address consumer, address key) external view override returns (uint256) {
+        return key == consumer ? _accounts[consumer].spent : _sessions[consumer][key].spent;
+    }
+
+    /// @inheritdoc IInferenceEscrow
     function withdrawalOf(address consumer) external view override returns (Withdrawal memory) {
         return _withdrawals[consumer];
     }

@@ -136,7 +136,7 @@ interface IAttestorSet {
         Batches.ReceiptProof calldata second
     ) external;
 
-    /// @notice A voucher of the signed batch does not carry the signature of the key it names.
+    /// @notice A voucher of the signed batch does not carry the signature of the key it names, and the escrow did not take it.
     function proveUnsignedVoucher(
         IRewardDistributor.RewardRoot calldata statement,
         bytes calldata signature,
