@@ -58,9 +58,11 @@ contract RewardDistributor is IRewardDistributor, EIP712 {
     uint256 private constant STOPPED = type(uint40).max;
 
     // Two words are packed by hand: posting a root reads and writes both, and through structs that costs 2.1k gas more.
-    // A record: activatesAt in bits 0–39, epoch in bits 40–71, total in bits 72–167.
+    // A record: activatesAt in bits 0–39, epoch in bits 40–71, total in bits 72–167; of a stopped root, from bit 168 on, the
+    // challenge that stopped it.
     uint256 private constant EPOCH_SHIFT = 40;
     uint256 private constant TOTAL_SHIFT = 72;
+    uint256 private constant CHALLENGE_SHIFT = 168;
     // The state: guardian in bits 0–159, delay in bits 160–191, headEpoch in bits 192–223, round in bits 224–255.
     uint256 private constant DELAY_SHIFT = 160;
     uint256 private constant HEAD_SHIFT = 192;
@@ -162,10 +164,9 @@ contract RewardDistributor is IRewardDistributor, EIP712 {
 
     /// @inheritdoc IRewardDistributor
     function challenge(bytes32 root, bytes32 reasonHash) external override returns (uint256 challengeId) {
-        _records[root].word = _stop(root) | STOPPED;
-
         ChallengeTerms memory terms = challengeTerms;
         challengeId = ++challengeTerms.count;
+        _records[root].word = _stop(root) | STOPPED | challengeId << CHALLENGE_SHIFT;
         uint40 deadline = uint40(block.timestamp) + terms.resolutionWindow;
         _challenges[challengeId] =
             Challenge({ challenger: msg.sender, bond: terms.bond, root: root, deadline: deadline });
@@ -182,9 +183,13 @@ contract RewardDistributor is IRewardDistributor, EIP712 {
         uint256 record = _records[rejected.root].word;
         uint256 current = _state;
         uint256 activatesAt;
-        if (uint40(record) == STOPPED && uint32(record >> EPOCH_SHIFT) == uint32(current >> HEAD_SHIFT) + 1) {
+        // Only what this very challenge stopped comes back: the root may have been posted, and challenged, once more.
+        if (
+            record >> CHALLENGE_SHIFT == challengeId
+                && uint32(record >> EPOCH_SHIFT) == uint32(current >> HEAD_SHIFT) + 1
+        ) {
             activatesAt = block.timestamp + uint32(current >> DELAY_SHIFT);
-            _records[rejected.root].word = (record ^ STOPPED) | activatesAt;
+            _records[rejected.root].word = (record ^ STOPPED ^ challengeId << CHALLENGE_SHIFT) | activatesAt;
             _state = current + (1 << HEAD_SHIFT);
         }
         emit ChallengeRejected(challengeId, rejected.root, activatesAt);

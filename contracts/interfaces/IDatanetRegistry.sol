@@ -325,7 +325,7 @@ interface IDatanetRegistry {
     /// @notice After its time, an accusation that nobody refuted costs the accused what was set aside.
     function settleDuplicate(bytes32 newer) external;
 
-    function setTerms(Terms calldata terms) external;
+    function setTerms(Terms calldata terms_) external;
 
     function datanetCount() external view returns (uint256);
     function datanetOf(uint256 datanet) external view returns (Datanet memory);

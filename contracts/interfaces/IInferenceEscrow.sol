@@ -108,7 +108,7 @@ interface IInferenceEscrow {
     /// @notice Ends a session after the notice period, so that what was honestly used can still be settled.
     function revokeSession(address key) external;
 
-    function setNotice(uint256 notice) external;
+    function setNotice(uint256 notice_) external;
 
     function accountOf(address consumer) external view returns (Account memory);
     function sessionOf(address consumer, address key) external view returns (Session memory);

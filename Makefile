@@ -1,0 +1,113 @@
+# Two commands are enough: `make demo` and `make test`. Each sets up what it needs on first use.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+CONTRACTS := .venv/contracts/bin
+ORACLE := .venv/oracle/bin
+SOLC := .solc/solc-v0.8.30
+
+# The native binaries of Foundry: npm's own wrappers exit 0 when tests fail.
+SYSTEM := $(shell uname -s | tr A-Z a-z)
+MACHINE := $(patsubst aarch64,arm64,$(patsubst x86_64,amd64,$(shell uname -m)))
+foundry = $(CURDIR)/node_modules/@foundry-rs/$(1)-$(SYSTEM)-$(MACHINE)/bin
+
+export PATH := $(call foundry,forge):$(call foundry,anvil):$(call foundry,cast):$(PATH)
+export FOUNDRY_SOLC := $(CURDIR)/$(SOLC)
+export SOLCX_BINARY_PATH := $(CURDIR)/.solc
+export PYTHONHASHSEED ?= 0
+
+BROWNIE_TEST := $(CONTRACTS)/brownie test -q -W ignore
+
+.PHONY: help setup setup-contracts setup-oracle demo test test-unit test-forge test-contracts check format bench \
+        proofs coverage mutation campaign lock clean
+
+help: ## What there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"
+
+demo: setup-contracts ## Deploy the suite on a local chain and play one contribution all the way to a claim
+	$(CONTRACTS)/python scripts/demo.py
+
+test: setup test-unit test-forge test-contracts ## All tests
+
+test-unit: setup-oracle setup-contracts
+	$(ORACLE)/pytest tests/unit
+
+test-forge: setup-contracts
+	forge test --no-match-contract GasTest
+	forge test --isolate --match-contract GasTest
+	git diff --exit-code --stat -- snapshots || { echo "gas changed: look at snapshots/ and commit it"; exit 1; }
+
+test-contracts: setup-contracts
+	$(BROWNIE_TEST)
+
+check: setup ## Format, lint, types, layers, Slither
+	$(ORACLE)/ruff format --check .
+	$(ORACLE)/ruff check .
+	$(ORACLE)/mypy
+	forge fmt --check contracts tests/forge tests/halmos
+	$(ORACLE)/pytest -q tests/unit/test_layers.py
+	PATH="$(CURDIR)/$(CONTRACTS):$$PATH" $(CONTRACTS)/python scripts/checks/slither.py
+
+format: setup ## Rewrite Python and Solidity in the house's format
+	$(ORACLE)/ruff format .
+	$(ORACLE)/ruff check --fix .
+	forge fmt contracts tests/forge tests/halmos
+
+bench: setup-contracts ## Measure gas next to its baselines; writes docs/benchmarks/gas.json
+	$(CONTRACTS)/python scripts/bench/gas.py --json docs/benchmarks/gas.json
+
+proofs: setup ## Prove the rules of money by symbolic execution (Halmos)
+	ORACLE=$(CURDIR)/$(ORACLE) scripts/halmos.sh
+
+coverage: setup-contracts ## Lines and branches that the Forge tests reach
+	forge coverage --report summary --no-match-coverage '(tests|baselines|doubles)/'
+
+mutation: setup-contracts ## Break the contracts that move money in every small way and count what the tests notice
+	$(CONTRACTS)/python scripts/mutate.py
+
+campaign: setup-contracts ## Long fuzzing: 100,000 runs, invariants 1024 × 64
+	FOUNDRY_PROFILE=campaign forge test --no-match-contract GasTest
+
+setup: setup-contracts setup-oracle
+
+setup-contracts: .cache/node.stamp .cache/contracts.stamp $(SOLC)
+
+setup-oracle: .cache/oracle.stamp
+
+.cache/prerequisites.stamp: scripts/prerequisites.sh
+	@mkdir -p .cache build/brownie
+	@PYTHON=$(PYTHON) scripts/prerequisites.sh
+	@touch $@
+
+.cache/node.stamp: package-lock.json .cache/prerequisites.stamp
+	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.cache/contracts.stamp: requirements/contracts.lock .cache/prerequisites.stamp
+	$(PYTHON) -m venv .venv/contracts
+	$(CONTRACTS)/python -m pip install --quiet --disable-pip-version-check -r requirements/contracts.lock
+	@touch $@
+
+.cache/oracle.stamp: requirements/oracle.lock pyproject.toml .cache/prerequisites.stamp
+	$(PYTHON) -m venv .venv/oracle
+	$(ORACLE)/python -m pip install --quiet --disable-pip-version-check -r requirements/oracle.lock
+	$(ORACLE)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(SOLC): .cache/node.stamp .cache/contracts.stamp scripts/solc/install.py scripts/solc/solc.cjs
+	$(CONTRACTS)/python scripts/solc/install.py
+	@touch $@
+
+lock: ## Resolve the lock files anew (needs uv)
+	uv pip compile -q --no-header --no-annotate --python-version 3.11 requirements/contracts.in -o requirements/contracts.lock
+	uv pip compile -q --no-header --no-annotate --python-version 3.11 pyproject.toml \
+	  --extra worker --extra models --extra dev -o requirements/oracle.lock
+	sed -i.bak 's/+cpu//' requirements/oracle.lock && rm requirements/oracle.lock.bak
+	npm install --package-lock-only --ignore-scripts --no-audit --no-fund
+
+clean: ## Remove what was built, not what was installed
+	rm -rf build .cache/forge crytic-export
+	mkdir -p build/brownie
