@@ -226,8 +226,6 @@ contract OpenToken is IOpenToken, IERC20Errors, Votes {
         returns (uint256 paid)
     {
         if (recipient == address(0) || recipient == address(this)) revert ERC20InvalidReceiver(recipient);
-        // The pool has no rewards of its own: its slot is written below and must not be written twice.
-        if (account == address(this)) revert ERC20InvalidSender(account);
         Account storage source = _accounts[address(this)];
         Account storage target = _accounts[account];
         uint256 pool = source.packed;
@@ -239,6 +237,8 @@ contract OpenToken is IOpenToken, IERC20Errors, Votes {
             source.packed = pool - paid;
             packed += paid << CREDITED_SHIFT;
             if (account != recipient) {
+                // The pool has no rewards of its own: its slot must not be written twice.
+                if (account == address(this)) revert ERC20InvalidSender(account);
                 target.packed = packed;
                 target = _accounts[recipient];
                 packed = target.packed;
