@@ -26,7 +26,7 @@ contract AttestorSet is IAttestorSet {
 
     uint256 public constant MIN_EXIT_DELAY = 1 days;
     uint256 public constant MAX_EXIT_DELAY = 180 days;
-    uint256 public constant MAX_FINDER_BPS = 5_000;
+    uint256 public constant MAX_FINDER_BPS = 5000;
 
     IOpenToken public immutable TOKEN;
     IRewardDistributor public immutable DISTRIBUTOR;
@@ -247,8 +247,7 @@ contract AttestorSet is IAttestorSet {
         address operator = _vouchedFor(statement, signature, header);
         bytes32 computed = Batches.rootOf(voucher.leaf(), voucher.proof);
         if (computed != header.vouchersRoot) revert ProofMismatch(computed, header.vouchersRoot);
-        bytes32 digest =
-            ESCROW.voucherDigest(voucher.consumer, voucher.key, voucher.cumulative, voucher.deadline);
+        bytes32 digest = ESCROW.voucherDigest(voucher.consumer, voucher.key, voucher.cumulative, voucher.deadline);
         (address signer, ECDSA.RecoverError fault,) = ECDSA.tryRecover(digest, voucher.signature);
         // Against a contract wallet, which may change its mind, and against what the escrow itself found good and took, also
         // from an account that had code only for a while (ERC-7702), nothing can be proven later.

@@ -90,13 +90,12 @@ contract DatanetRegistry is DuplicateBonds {
     }
 
     /// @inheritdoc IDatanetRegistry
-    function publishSnapshot(
-        uint256 datanet,
-        bytes32 root,
-        uint256 count,
-        bytes32 manifestHash,
-        bytes32 accumulator
-    ) external override onlySteward(datanet) returns (uint256 version) {
+    function publishSnapshot(uint256 datanet, bytes32 root, uint256 count, bytes32 manifestHash, bytes32 accumulator)
+        external
+        override
+        onlySteward(datanet)
+        returns (uint256 version)
+    {
         if (root == 0 || manifestHash == 0) revert EmptyHash();
         if (count == 0) revert EmptyRows();
         if (count > type(uint64).max) revert CountTooLarge(count);

@@ -66,7 +66,9 @@ contract ModelRegistry is IModelRegistry {
         Parent[] calldata parents,
         SnapshotId[] calldata snapshots
     ) external override onlyBuilder(model) returns (uint256 version) {
-        if (artifacts.weightsHash == 0 || artifacts.manifestHash == 0) revert EmptyHash();
+        if (artifacts.weightsHash == 0 || artifacts.manifestHash == 0) {
+            revert EmptyHash();
+        }
         _requireSplit(split);
         if (_models[model].isBase) {
             if (parents.length != 0 || snapshots.length != 0 || split.upstream != 0) revert BaseHasNoLineage();
@@ -176,10 +178,9 @@ contract ModelRegistry is IModelRegistry {
         if (sum != BPS) revert SplitSum(sum);
         SplitBounds memory bounds = _bounds;
         if (
-            split.contributors < bounds.minContributors
-                || uint256(split.builder) + split.upstream > bounds.maxBuilder || split.reviewers > bounds.maxReviewers
-                || split.attestors < bounds.minAttestors || split.treasury < bounds.minTreasury
-                || split.treasury > bounds.maxTreasury
+            split.contributors < bounds.minContributors || uint256(split.builder) + split.upstream > bounds.maxBuilder
+                || split.reviewers > bounds.maxReviewers || split.attestors < bounds.minAttestors
+                || split.treasury < bounds.minTreasury || split.treasury > bounds.maxTreasury
         ) revert SplitOutOfBounds(split);
     }
 

@@ -3,10 +3,10 @@ pragma solidity 0.8.30;
 
 import { Votes } from "@openzeppelin/contracts/governance/utils/Votes.sol";
 import { IERC20Errors } from "@openzeppelin/contracts/interfaces/draft-IERC6093.sol";
-import { ECDSA } from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
-import { EIP712 } from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import { IERC20Permit } from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
 import { Nonces } from "@openzeppelin/contracts/utils/Nonces.sol";
+import { ECDSA } from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import { EIP712 } from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 
 import { IOpenToken } from "./interfaces/IOpenToken.sol";
 import { Signatures } from "./libraries/Signatures.sol";
@@ -110,8 +110,7 @@ contract OpenToken is IOpenToken, IERC20Errors, Votes {
         override
     {
         if (block.timestamp > deadline) revert PermitExpired(deadline);
-        bytes32 structHash =
-            keccak256(abi.encode(PERMIT_TYPEHASH, owner, spender, value, _useNonce(owner), deadline));
+        bytes32 structHash = keccak256(abi.encode(PERMIT_TYPEHASH, owner, spender, value, _useNonce(owner), deadline));
         (address signer, ECDSA.RecoverError fault,) = ECDSA.tryRecover(_hashTypedDataV4(structHash), v, r, s);
         if (fault != ECDSA.RecoverError.NoError || signer != owner) revert InvalidSigner(owner);
         _approve(owner, spender, value);
@@ -151,7 +150,12 @@ contract OpenToken is IOpenToken, IERC20Errors, Votes {
     ) public override {
         bytes32 typeHash = TRANSFER_WITH_AUTHORIZATION_TYPEHASH;
         _useAuthorization(
-            from, nonce, validAfter, validBefore, keccak256(abi.encode(typeHash, from, to, value, validAfter, validBefore, nonce)), signature
+            from,
+            nonce,
+            validAfter,
+            validBefore,
+            keccak256(abi.encode(typeHash, from, to, value, validAfter, validBefore, nonce)),
+            signature
         );
         _transfer(from, to, value);
     }
@@ -184,7 +188,12 @@ contract OpenToken is IOpenToken, IERC20Errors, Votes {
         if (msg.sender != to) revert CallerMustBePayee(msg.sender, to);
         bytes32 typeHash = RECEIVE_WITH_AUTHORIZATION_TYPEHASH;
         _useAuthorization(
-            from, nonce, validAfter, validBefore, keccak256(abi.encode(typeHash, from, to, value, validAfter, validBefore, nonce)), signature
+            from,
+            nonce,
+            validAfter,
+            validBefore,
+            keccak256(abi.encode(typeHash, from, to, value, validAfter, validBefore, nonce)),
+            signature
         );
         _transfer(from, to, value);
     }
@@ -225,7 +234,9 @@ contract OpenToken is IOpenToken, IERC20Errors, Votes {
         onlyDistributor
         returns (uint256 paid)
     {
-        if (recipient == address(0) || recipient == address(this)) revert ERC20InvalidReceiver(recipient);
+        if (recipient == address(0) || recipient == address(this)) {
+            revert ERC20InvalidReceiver(recipient);
+        }
         Account storage source = _accounts[address(this)];
         Account storage target = _accounts[account];
         uint256 pool = source.packed;

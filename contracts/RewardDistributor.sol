@@ -147,8 +147,7 @@ contract RewardDistributor is IRewardDistributor, EIP712 {
 
         unchecked {
             // Each part fits: total ≤ collected < 2^96, and neither time nor epochs reach their 40 and 32 bits.
-            record.word =
-                block.timestamp + uint32(current >> DELAY_SHIFT) | epoch << EPOCH_SHIFT | total << TOTAL_SHIFT;
+            record.word = block.timestamp + uint32(current >> DELAY_SHIFT) | epoch << EPOCH_SHIFT | total << TOTAL_SHIFT;
             _state = current + (1 << HEAD_SHIFT);
         }
         emit RootSubmitted(root, epoch, total, contentHash);
@@ -315,12 +314,7 @@ contract RewardDistributor is IRewardDistributor, EIP712 {
     // Views
 
     /// @inheritdoc IRewardDistributor
-    function state()
-        external
-        view
-        override
-        returns (address guardian, uint32 delay, uint32 headEpoch, uint32 round)
-    {
+    function state() external view override returns (address guardian, uint32 delay, uint32 headEpoch, uint32 round) {
         uint256 current = _state;
         guardian = address(uint160(current));
         delay = uint32(current >> DELAY_SHIFT);

@@ -6,7 +6,7 @@ import { IOpenToken } from "../interfaces/IOpenToken.sol";
 
 /// @title Who runs a datanet, and on which terms
 abstract contract Stewardship is IDatanetRegistry {
-    uint256 public constant MAX_FINDER_BPS = 5_000;
+    uint256 public constant MAX_FINDER_BPS = 5000;
     uint256 public constant MAX_WINDOW = 90 days;
 
     IOpenToken public immutable TOKEN;

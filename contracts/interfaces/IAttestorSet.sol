@@ -50,7 +50,12 @@ interface IAttestorSet {
     event ExitAnnounced(address indexed operator, uint256 leavesAt);
     event BondWithdrawn(address indexed operator, address indexed recipient, uint256 bond);
     event AttestorSlashed(
-        address indexed operator, Fault indexed fault, address indexed finder, uint256 epoch, uint256 bond, uint256 reward
+        address indexed operator,
+        Fault indexed fault,
+        address indexed finder,
+        uint256 epoch,
+        uint256 bond,
+        uint256 reward
     );
     event TermsSet(uint256 minBond, uint256 maxBond, uint256 exitDelay, uint256 finderBps);
     event MinSignersSet(uint256 minSigners);

@@ -153,9 +153,7 @@ interface IDatanetRegistry {
     event ContributionsRelayed(
         uint256 indexed datanet, address indexed relayer, bytes32 accumulator, RelayedRows[] contributions
     );
-    event ContributionRefused(
-        uint256 indexed datanet, address indexed contributor, uint256 index, Refusal reason
-    );
+    event ContributionRefused(uint256 indexed datanet, address indexed contributor, uint256 index, Refusal reason);
     event InclusionForced(
         uint256 indexed datanet, bytes32 indexed contribution, address indexed contributor, uint256 deadline
     );
@@ -192,9 +190,7 @@ interface IDatanetRegistry {
         bytes32 rowHash,
         uint256 deadline
     );
-    event DuplicateRefuted(
-        uint256 indexed datanet, address indexed contributor, address indexed finder, bytes32 newer
-    );
+    event DuplicateRefuted(uint256 indexed datanet, address indexed contributor, address indexed finder, bytes32 newer);
     event DuplicateSlashed(
         uint256 indexed datanet,
         address indexed contributor,
@@ -289,13 +285,9 @@ interface IDatanetRegistry {
     function recordOutcomes(uint256 datanet, Outcome[] calldata outcomes, bytes calldata signatures) external;
 
     /// @param accumulator how far into the log the snapshot reaches: the head or a checkpoint.
-    function publishSnapshot(
-        uint256 datanet,
-        bytes32 root,
-        uint256 count,
-        bytes32 manifestHash,
-        bytes32 accumulator
-    ) external returns (uint256 version);
+    function publishSnapshot(uint256 datanet, bytes32 root, uint256 count, bytes32 manifestHash, bytes32 accumulator)
+        external
+        returns (uint256 version);
 
     /// @notice Remembers the accumulator's present value, so that later proofs can end here.
     function checkpoint(uint256 datanet) external returns (bytes32 accumulator);

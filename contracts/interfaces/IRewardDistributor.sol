@@ -46,7 +46,11 @@ interface IRewardDistributor {
     event RootSubmitted(bytes32 indexed root, uint256 indexed epoch, uint256 total, bytes32 contentHash);
     event RootVetoed(bytes32 indexed root, uint256 indexed epoch);
     event RootChallenged(
-        bytes32 indexed root, uint256 indexed challengeId, address indexed challenger, uint256 deadline, bytes32 reasonHash
+        bytes32 indexed root,
+        uint256 indexed challengeId,
+        address indexed challenger,
+        uint256 deadline,
+        bytes32 reasonHash
     );
     event ChallengeRejected(uint256 indexed challengeId, bytes32 indexed root, uint256 activatesAt);
     event ChallengeBondReturned(uint256 indexed challengeId, address indexed challenger, uint256 bond);

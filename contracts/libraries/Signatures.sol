@@ -25,7 +25,11 @@ library Signatures {
 
     /// @dev Recovers signature number `index` of a list; zero where there is no valid one. Read straight from calldata, since a
     ///      quorum does it for every signer: through OpenZeppelin's ECDSA it costs 700 gas more each.
-    function recoverAt(bytes calldata signatures, uint256 index, bytes32 digest) internal view returns (address signer) {
+    function recoverAt(bytes calldata signatures, uint256 index, bytes32 digest)
+        internal
+        view
+        returns (address signer)
+    {
         assembly ("memory-safe") {
             let input := mload(0x40)
             let at := add(signatures.offset, mul(index, 65))
@@ -59,7 +63,11 @@ library Signatures {
     }
 
     /// @dev Reads one word of the answer and no more: a wallet that returns a megabyte must not cost the caller its gas.
-    function _isValidForContract(address signer, bytes32 digest, bytes memory signature) private view returns (bool ok) {
+    function _isValidForContract(address signer, bytes32 digest, bytes memory signature)
+        private
+        view
+        returns (bool ok)
+    {
         bytes memory data = abi.encodeCall(IERC1271.isValidSignature, (digest, signature));
         bytes32 expected = IERC1271.isValidSignature.selector;
         assembly ("memory-safe") {

@@ -52,7 +52,9 @@ def read_address_book(folder: Path, chain: ChainId) -> AddressBook:
     entries = content.get("contracts", {})
     missing = [name for name in CONTRACTS if "address" not in entries.get(name, {})]
     if missing:
-        raise NotDeployed(f"{file}: {', '.join(missing)} missing; run the deployment again, it goes on where it stopped")
+        raise NotDeployed(
+            f"{file}: {', '.join(missing)} missing; run the deployment again, it goes on where it stopped"
+        )
     return AddressBook(chain, {name: Address(entries[name]["address"]) for name in CONTRACTS})
 
 

@@ -20,13 +20,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from gas_jobs.baseline_jobs import measure_baselines  # noqa: E402
-from gas_jobs.chain import Chain, artifact, compile_contracts  # noqa: E402
-from gas_jobs.deployed import Measured, deploy  # noqa: E402
-from gas_jobs.reward_jobs import FULL_ACCOUNTS, QUICK_ACCOUNTS, build_rewards, measure_rewards  # noqa: E402
-from gas_jobs.targets import JOBS, Job  # noqa: E402
-from gas_jobs.use_jobs import measure_use  # noqa: E402
-from report import ROOT, Report, command_line, markdown_table, text_table, write_section  # noqa: E402
+from gas_jobs.baseline_jobs import measure_baselines
+from gas_jobs.chain import Chain, artifact, compile_contracts
+from gas_jobs.deployed import Measured, deploy
+from gas_jobs.reward_jobs import FULL_ACCOUNTS, QUICK_ACCOUNTS, build_rewards, measure_rewards
+from gas_jobs.targets import JOBS, Job
+from gas_jobs.use_jobs import measure_use
+from report import ROOT, Report, command_line, markdown_table, text_table, write_section
 
 SEED = 20_260_101
 HEAD = ("what", "gas", "most", "target", "met", "baseline", "ratio", "elsewhere (known, not measured here)")

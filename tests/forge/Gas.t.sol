@@ -8,14 +8,18 @@ import { Suite } from "./Suite.sol";
 /// @dev Each test ends in the call that is measured; with `--isolate` the recorded gas is what a receipt says.
 ///      The tree has the depth of 1,000,000 padded to 2^20 leaves: one real path, the other nodes random.
 contract GasTest is Suite {
-    uint256 private constant CUMULATIVE = 1_234.567890123456789e18;
+    uint256 private constant CUMULATIVE = 1234.567890123456789e18;
 
     function setUp() external {
         deploySuite();
         collectFees(1_000_000 * OPEN);
     }
 
-    function path(bytes32 leaf, uint256 depth, uint256 seed) private pure returns (bytes32 root, bytes32[] memory proof) {
+    function path(bytes32 leaf, uint256 depth, uint256 seed)
+        private
+        pure
+        returns (bytes32 root, bytes32[] memory proof)
+    {
         proof = new bytes32[](depth);
         root = leaf;
         for (uint256 i = 0; i < depth; ++i) {
@@ -107,27 +111,32 @@ contract GasTest is Suite {
         reviewers[0] = steward;
         vm.startPrank(steward);
         token.approve(address(datanets), type(uint256).max);
-        datanet = datanets.createDatanet(keccak256("policy"), "n", "CC-BY-4.0", "text", reviewers, 1, 1_000 * OPEN);
+        datanet = datanets.createDatanet(keccak256("policy"), "n", "CC-BY-4.0", "text", reviewers, 1, 1000 * OPEN);
         vm.stopPrank();
     }
 
     function test_contribute() external {
         uint256 datanet = createDatanet();
-        datanets.contribute(datanet, IDatanetRegistry.Kind.TrainingRow, keccak256("a"), 1_000, keccak256("m"));
+        datanets.contribute(datanet, IDatanetRegistry.Kind.TrainingRow, keccak256("a"), 1000, keccak256("m"));
         vm.snapshotGasLastCall("contribute_first");
-        datanets.contribute(datanet, IDatanetRegistry.Kind.TrainingRow, keccak256("b"), 1_000, keccak256("m"));
+        datanets.contribute(datanet, IDatanetRegistry.Kind.TrainingRow, keccak256("b"), 1000, keccak256("m"));
         vm.snapshotGasLastCall("contribute");
     }
 
     function test_relay100() external {
         uint256 datanet = createDatanet();
-        datanets.contribute(datanet, IDatanetRegistry.Kind.TrainingRow, keccak256("a"), 1_000, keccak256("m"));
+        datanets.contribute(datanet, IDatanetRegistry.Kind.TrainingRow, keccak256("a"), 1000, keccak256("m"));
         IDatanetRegistry.SignedRows[] memory items = new IDatanetRegistry.SignedRows[](100);
         for (uint256 i = 0; i < 100; ++i) {
             uint256 key = uint256(keccak256(abi.encode("contributor", i)));
             bytes32 name = datanets.nameOf(
                 IDatanetRegistry.Contribution(
-                    vm.addr(key), datanet, IDatanetRegistry.Kind.TrainingRow, keccak256(abi.encode(i)), 500 + i, keccak256(abi.encode("m", i))
+                    vm.addr(key),
+                    datanet,
+                    IDatanetRegistry.Kind.TrainingRow,
+                    keccak256(abi.encode(i)),
+                    500 + i,
+                    keccak256(abi.encode("m", i))
                 )
             );
             uint256 deadline = block.timestamp + 1 days;

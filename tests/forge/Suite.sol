@@ -68,23 +68,16 @@ abstract contract Suite {
         _launch("OpenToken", type(OpenToken).creationCode, abi.encode(holder, distributor));
         _launch("OpenTimelock", type(OpenTimelock).creationCode, abi.encode(2 days, governor));
         _launch("DatanetRegistry", type(DatanetRegistry).creationCode, abi.encode(token, timelock, datanetTerms()));
-        _launch("ModelRegistry", type(ModelRegistry).creationCode, abi.encode(datanets, timelock, splitBounds(), 1 days));
+        _launch(
+            "ModelRegistry", type(ModelRegistry).creationCode, abi.encode(datanets, timelock, splitBounds(), 1 days)
+        );
         _launch("InferenceEscrow", type(InferenceEscrow).creationCode, abi.encode(token, distributor, timelock, NOTICE));
         _launchAttestors();
         _launch(
             "RewardDistributor",
             type(RewardDistributor).creationCode,
             abi.encode(
-                token,
-                attestors,
-                escrow,
-                timelock,
-                guardian,
-                DELAY,
-                EPOCH_CAP,
-                EPOCH,
-                CHALLENGE_BOND,
-                RESOLUTION
+                token, attestors, escrow, timelock, guardian, DELAY, EPOCH_CAP, EPOCH, CHALLENGE_BOND, RESOLUTION
             )
         );
         _launch(
@@ -97,24 +90,24 @@ abstract contract Suite {
 
     function datanetTerms() internal pure returns (IDatanetRegistry.Terms memory) {
         return IDatanetRegistry.Terms({
-            minDatanetBond: uint96(1_000 * OPEN),
+            minDatanetBond: uint96(1000 * OPEN),
             forcedBond: uint96(10 * OPEN),
             inclusionWindow: 3 days,
             duplicateSlash: uint96(100 * OPEN),
             bondDelay: 7 days,
-            finderBps: 2_000,
+            finderBps: 2000,
             closingNotice: 7 days
         });
     }
 
     function splitBounds() internal pure returns (IModelRegistry.SplitBounds memory) {
         return IModelRegistry.SplitBounds({
-            minContributors: 5_000,
-            maxBuilder: 4_000,
-            maxReviewers: 1_000,
+            minContributors: 5000,
+            maxBuilder: 4000,
+            maxReviewers: 1000,
             minAttestors: 100,
             minTreasury: 100,
-            maxTreasury: 1_000
+            maxTreasury: 1000
         });
     }
 
@@ -136,7 +129,7 @@ abstract contract Suite {
                 escrow,
                 models,
                 timelock,
-                IAttestorSet.Terms(uint96(BOND), uint96(10 * BOND), 14 days, 2_000),
+                IAttestorSet.Terms(uint96(BOND), uint96(10 * BOND), 14 days, 2000),
                 3,
                 operators
             )

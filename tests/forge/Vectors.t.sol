@@ -23,10 +23,13 @@ contract VectorsTest is Suite {
         return vm.serializeString(object, key, vm.toString(value));
     }
 
-    function message(string memory name, string memory eip712Name, address verifier, string memory content, bytes32 digest)
-        private
-        returns (string memory)
-    {
+    function message(
+        string memory name,
+        string memory eip712Name,
+        address verifier,
+        string memory content,
+        bytes32 digest
+    ) private returns (string memory) {
         string memory object = string.concat("message.", name);
         vm.serializeString(object, "contract", eip712Name);
         vm.serializeAddress(object, "verifyingContract", verifier);
@@ -108,7 +111,7 @@ contract VectorsTest is Suite {
             datanet: 7,
             kind: IDatanetRegistry.Kind.Correction,
             rowsRoot: keccak256("rows"),
-            count: 1_000,
+            count: 1000,
             manifestHash: keccak256("manifest")
         });
     }
@@ -228,7 +231,7 @@ contract VectorsTest is Suite {
             consumer: consumer,
             model: 2,
             version: 1,
-            fee: 1_000,
+            fee: 1000,
             feesBefore: 55_000,
             sharesHash: Batches.hash(shares)
         });
@@ -248,7 +251,7 @@ contract VectorsTest is Suite {
             receiptCount: 4,
             vouchersRoot: keccak256("vouchers"),
             fees: 56_000,
-            amounts: [uint96(39_000), 11_000, 0, 1_000, 2_000, 2_500, 500],
+            amounts: [uint96(39_000), 11_000, 0, 1000, 2000, 2500, 500],
             documentHash: keccak256("document")
         });
         vm.serializeAddress(all, "signer", signer);
