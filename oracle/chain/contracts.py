@@ -38,7 +38,7 @@ class AddressBook:
 
 
 def read_address_book(folder: Path, chain: ChainId) -> AddressBook:
-    """Reads `<folder>/<chain>.json`; raises NotDeployed where it is missing or names fewer contracts than the suite has."""
+    """Reads `<folder>/<chain>.json`; raises NotDeployed where it is missing or incomplete."""
     file = folder / f"{chain}.json"
     deploy = "deploy the suite first: brownie run scripts/deploy --network …"
     try:

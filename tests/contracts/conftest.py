@@ -56,7 +56,7 @@ def make_actor(name: str) -> Actor:
 
 @pytest.fixture(scope="session")
 def actors():
-    """Roles by attribute: actors.contributor, actors.consumer, actors.thief, …; each holds 100 ETH of the local chain."""
+    """Roles by attribute: actors.contributor, actors.thief, …; each holds 20 ETH of the local chain."""
     names = (
         "deployer holder guardian steward reviewer second_reviewer third_reviewer contributor second_contributor "
         "consumer second_consumer session_key builder second_builder relayer finder challenger thief recipient"
