@@ -28,7 +28,7 @@ help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"
 
 demo: setup-contracts ## Deploy the suite on a local chain and play one contribution all the way to a claim
-	$(CONTRACTS)/python scripts/demo.py
+	$(CONTRACTS)/brownie run scripts/demo --silent
 
 test: setup test-unit test-forge test-contracts ## All tests
 

@@ -71,11 +71,11 @@ contract AttestorSet is IAttestorSet {
 
     /// @inheritdoc IAttestorSet
     function checkQuorum(bytes32 digest, bytes calldata signatures) external view override {
-        if (signatures.length % Signatures.LENGTH != 0) revert SignaturesLength(signatures.length);
         uint256 signers = signatures.length / Signatures.LENGTH;
         uint256 weight;
         address last;
         unchecked {
+            if (signers * Signatures.LENGTH != signatures.length) revert SignaturesLength(signatures.length);
             for (uint256 i = 0; i < signers; ++i) {
                 address signer = Signatures.recoverAt(signatures, i, digest);
                 // Also refuses zero, which stands for a signature that is none.
@@ -249,11 +249,11 @@ contract AttestorSet is IAttestorSet {
         if (computed != header.vouchersRoot) revert ProofMismatch(computed, header.vouchersRoot);
         bytes32 digest = ESCROW.voucherDigest(voucher.consumer, voucher.key, voucher.cumulative, voucher.deadline);
         (address signer, ECDSA.RecoverError fault,) = ECDSA.tryRecover(digest, voucher.signature);
-        // Against a contract wallet, which may change its mind, and against what the escrow itself found good and took, also
-        // from an account that had code only for a while (ERC-7702), nothing can be proven later.
+        // Nothing can be proven against a contract wallet, which may change its mind, nor against what such a wallet vouched
+        // for when the escrow settled it, though its code may be gone since (ERC-7702, or a wallet of one transaction).
         if (
             (fault == ECDSA.RecoverError.NoError && signer == voucher.key) || voucher.key.code.length != 0
-                || ESCROW.spentOf(voucher.consumer, voucher.key) >= voucher.cumulative
+                || ESCROW.foundGood(digest)
         ) revert NotAFault(Fault.UnsignedVoucher);
         _slash(operator, Fault.UnsignedVoucher, statement.epoch);
     }

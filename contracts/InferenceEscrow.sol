@@ -32,6 +32,8 @@ contract InferenceEscrow is IInferenceEscrow, EIP712, Nonces {
     mapping(address consumer => mapping(address key => Session)) private _sessions;
     mapping(address consumer => Withdrawal) private _withdrawals;
     mapping(bytes32 batch => uint256) public override collectedOf;
+    /// @dev A contract wallet can deny later what it vouched for here; a key cannot, and is not remembered.
+    mapping(bytes32 voucherDigest => bool) public override foundGood;
 
     constructor(IOpenToken token, IRewardDistributor distributor, address governance, uint256 notice_)
         EIP712("OpenLedger InferenceEscrow", "1")
@@ -177,11 +179,6 @@ contract InferenceEscrow is IInferenceEscrow, EIP712, Nonces {
     }
 
     /// @inheritdoc IInferenceEscrow
-    function spentOf(address consumer, address key) external view override returns (uint256) {
-        return key == consumer ? _accounts[consumer].spent : _sessions[consumer][key].spent;
-    }
-
-    /// @inheritdoc IInferenceEscrow
     function withdrawalOf(address consumer) external view override returns (Withdrawal memory) {
         return _withdrawals[consumer];
     }
@@ -247,8 +244,11 @@ contract InferenceEscrow is IInferenceEscrow, EIP712, Nonces {
         if (amount > account.balance) amount = account.balance;
         if (amount == 0) return _refuse(batch, consumer, key, Refusal.NoBalance);
         bytes32 digest = voucherDigest(consumer, key, voucher.cumulative, voucher.deadline);
-        if (!Signatures.isValid(key, digest, voucher.signature)) {
-            return _refuse(batch, consumer, key, Refusal.BadSignature);
+        if (!Signatures.isByKey(key, digest, voucher.signature)) {
+            if (!Signatures.isByContract(key, digest, voucher.signature)) {
+                return _refuse(batch, consumer, key, Refusal.BadSignature);
+            }
+            foundGood[digest] = true;
         }
 
         account.balance -= uint96(amount);

@@ -53,9 +53,13 @@ contract RewardDistributor is IRewardDistributor, EIP712 {
     uint256 public constant MAX_EPOCH = 90 days;
     uint256 public constant MIN_RESOLUTION = 1 days;
     uint256 public constant MAX_RESOLUTION = 90 days;
+    /// @dev Longer than a vote and the timelock; after it an active root is beyond everybody's reach.
+    uint256 public constant CONDEMN_WINDOW = 30 days;
 
     /// @dev Activation time of a root that a challenge has stopped.
     uint256 private constant STOPPED = type(uint40).max;
+    /// @dev Activation time of a root that governance has condemned.
+    uint256 private constant CONDEMNED = STOPPED - 1;
 
     // Two words are packed by hand: posting a root reads and writes both, and through structs that costs 2.1k gas more.
     // A record: activatesAt in bits 0–39, epoch in bits 40–71, total in bits 72–167; of a stopped root, from bit 168 on, the
@@ -125,16 +129,7 @@ contract RewardDistributor is IRewardDistributor, EIP712 {
             if (epoch != headEpoch + 1) revert WrongEpoch(epoch, headEpoch + 1);
         }
 
-        uint256 previous = _records[previousRoot].word;
-        // The empty record has epoch 0, as the empty chain has; only zero may stand for it.
-        if (uint32(previous >> EPOCH_SHIFT) != headEpoch || (epoch == 1 && previousRoot != 0)) {
-            revert WrongPreviousRoot(previousRoot, headEpoch);
-        }
-        if (uint40(previous) > block.timestamp) revert PreviousRootPending(previousRoot, uint40(previous));
-        uint256 collected = ledger.collected;
-        if (total < previous >> TOTAL_SHIFT || total > collected) {
-            revert TotalOutOfRange(total, previous >> TOTAL_SHIFT, collected);
-        }
+        _requirePrevious(previousRoot, headEpoch, total);
         PackedRecord storage record = _records[root];
         unchecked {
             // A stopped root may be posted again; zero, the unknown root, wraps around.
@@ -205,6 +200,16 @@ contract RewardDistributor is IRewardDistributor, EIP712 {
         TOKEN.transfer(ended.challenger, ended.bond);
     }
 
+    /// @inheritdoc IRewardDistributor
+    function condemn(bytes32 root) external override onlyGovernance {
+        _requireActive(root);
+        uint256 record = _records[root].word;
+        uint256 until = uint40(record) + CONDEMN_WINDOW;
+        if (block.timestamp > until) revert WindowClosed(root, until);
+        _records[root].word = (record | STOPPED) ^ STOPPED | CONDEMNED;
+        emit RootCondemned(root, uint32(record >> EPOCH_SHIFT));
+    }
+
     // Claims
 
     /// @inheritdoc IRewardDistributor
@@ -270,12 +275,17 @@ contract RewardDistributor is IRewardDistributor, EIP712 {
     function refill(bytes32 root) external override returns (uint256 amount) {
         _requireActive(root);
         PoolLimit memory limit = poolLimit;
-        uint256 next = uint256(limit.refilledAt) + limit.epochLength;
-        if (block.timestamp < next) revert RefillTooEarly(next);
+        uint256 last = uint256(limit.refilledAt) + limit.epochLength;
+        if (block.timestamp <= last) revert RefillTooEarly(last);
+        uint256 record = _records[root].word;
+        uint256 headEpoch = uint32(_state >> HEAD_SHIFT);
+        // With an old root, whose total is nearly used up, somebody could spend the epoch's one refill on a wei. The head may
+        // still be pending: then it is its predecessor that counts.
+        if (uint32(record >> EPOCH_SHIFT) + 1 < headEpoch) revert RootTooOld(root, headEpoch);
 
         uint256 level = TOKEN.rewardPool();
         uint256 target = limit.epochCap / 2;
-        uint256 owed = _records[root].word >> TOTAL_SHIFT;
+        uint256 owed = record >> TOTAL_SHIFT;
         uint256 funded = ledger.funded;
         if (level >= target || owed <= funded) revert NothingToRefill();
         unchecked {
@@ -368,6 +378,22 @@ contract RewardDistributor is IRewardDistributor, EIP712 {
 
     // Internal
 
+    /// @dev Compare-and-swap: `previousRoot` is the root in force, and `total` goes on from it.
+    function _requirePrevious(bytes32 previousRoot, uint256 headEpoch, uint256 total) private view {
+        uint256 previous = _records[previousRoot].word;
+        // The empty record has epoch 0, as the empty chain has; only zero may stand for it.
+        if (uint32(previous >> EPOCH_SHIFT) != headEpoch || (headEpoch == 0 && previousRoot != 0)) {
+            revert WrongPreviousRoot(previousRoot, headEpoch);
+        }
+        // A condemned root pays nothing, but stays the link that the next root hangs on.
+        if (uint40(previous) > block.timestamp && uint40(previous) != CONDEMNED) {
+            revert PreviousRootPending(previousRoot, uint40(previous));
+        }
+        uint256 collected = ledger.collected;
+        uint256 least = uint96(previous >> TOTAL_SHIFT);
+        if (total < least || total > collected) revert TotalOutOfRange(total, least, collected);
+    }
+
     function _requireActive(bytes32 root) private view {
         uint256 activatesAt = uint40(_records[root].word);
         unchecked {
@@ -380,7 +406,7 @@ contract RewardDistributor is IRewardDistributor, EIP712 {
     function _stop(bytes32 root) private returns (uint256 record) {
         record = _records[root].word;
         uint256 activatesAt = uint40(record);
-        if (activatesAt <= block.timestamp || activatesAt == STOPPED) revert WindowClosed(root, activatesAt);
+        if (activatesAt <= block.timestamp || activatesAt >= CONDEMNED) revert WindowClosed(root, activatesAt);
         _state = _state - (1 << HEAD_SHIFT) + (1 << ROUND_SHIFT);
     }
 

@@ -141,7 +141,8 @@ interface IAttestorSet {
         Batches.ReceiptProof calldata second
     ) external;
 
-    /// @notice A voucher of the signed batch does not carry the signature of the key it names, and the escrow did not take it.
+    /// @notice A voucher of the signed batch does not carry the signature of the key it names. Of a contract
+    ///         wallet's voucher an attestor can be sure once the escrow has settled it.
     function proveUnsignedVoucher(
         IRewardDistributor.RewardRoot calldata statement,
         bytes calldata signature,

@@ -112,10 +112,11 @@ interface IInferenceEscrow {
 
     function accountOf(address consumer) external view returns (Account memory);
     function sessionOf(address consumer, address key) external view returns (Session memory);
-    /// @notice All that was ever taken in a lane: the consumer's own where `key` is the consumer, else a session's.
-    function spentOf(address consumer, address key) external view returns (uint256);
     function withdrawalOf(address consumer) external view returns (Withdrawal memory);
     function collectedOf(bytes32 batch) external view returns (uint256);
+
+    /// @notice Whether a contract wallet (ERC-1271) vouched for this voucher when it was settled.
+    function foundGood(bytes32 voucherDigest) external view returns (bool);
     function notice() external view returns (uint256);
     function voucherDigest(address consumer, address key, uint256 cumulative, uint256 deadline)
         external

@@ -28,7 +28,8 @@ interface IRewardDistributor {
         bytes32[] proof;
     }
 
-    /// @param activatesAt zero for an unknown root; type(uint40).max for one that a challenge has stopped.
+    /// @param activatesAt zero for an unknown root; type(uint40).max for one that a challenge has stopped, one less for one that
+    ///        governance has condemned.
     struct Record {
         uint40 activatesAt;
         uint32 epoch;
@@ -44,6 +45,7 @@ interface IRewardDistributor {
 
     /// @notice A root was posted on top of the root in force of the epoch before.
     event RootSubmitted(bytes32 indexed root, uint256 indexed epoch, uint256 total, bytes32 contentHash);
+    event RootCondemned(bytes32 indexed root, uint256 indexed epoch);
     event RootVetoed(bytes32 indexed root, uint256 indexed epoch);
     event RootChallenged(
         bytes32 indexed root,
@@ -79,7 +81,8 @@ interface IRewardDistributor {
     error NothingToClaim(address account, uint256 cumulative);
     error SignatureExpired(uint256 deadline);
     error InvalidClaimSignature(address account);
-    error RefillTooEarly(uint256 nextRefill);
+    error RefillTooEarly(uint256 lastMomentOfTheEpoch);
+    error RootTooOld(bytes32 root, uint256 headEpoch);
     error NothingToRefill();
     error ChallengeNotOpen(uint256 challengeId, uint256 deadline);
     error ChallengeStillOpen(uint256 challengeId, uint256 deadline);
@@ -112,6 +115,12 @@ interface IRewardDistributor {
     /// @notice Returns the bond of a challenge that was not rejected in time. Anybody may send it.
     function returnChallengeBond(uint256 challengeId) external;
 
+    /// @notice Governance ends the pay of a root that should never have become active. Without this, one bad root that slipped
+    ///         through its window would drain every later refill, since a leaf is bounded by nothing but the pool.
+    /// @dev Only within 30 days of its activation; older roots stay claimable for ever, and what an honest account had in a
+    ///      condemned root it has in the next one.
+    function condemn(bytes32 root) external;
+
     /// @notice Pays `account` all that its leaf exceeds what it got before, as far as the pool reaches. Anybody may send it.
     function claim(address account, uint256 cumulative, bytes32[] calldata proof) external returns (uint256 paid);
 
@@ -136,7 +145,8 @@ interface IRewardDistributor {
     /// @notice The escrow reports fees that it has just transferred here.
     function collect(uint256 amount) external;
 
-    /// @notice Once an epoch, fills the reward pool up to half of the epoch's cap, never beyond the total of an active root.
+    /// @notice Once an epoch, fills the reward pool up to half of the epoch's cap, never beyond the total of an active root: the
+    ///         head, or the one before it.
     /// @dev At most half a cap stands in the pool and at most half a cap comes in per epoch, so that whatever attestors
     ///      sign, no more than one cap can leave within any time as long as an epoch.
     function refill(bytes32 root) external returns (uint256 amount);

@@ -17,10 +17,19 @@ library Signatures {
     /// @dev Half of the curve's order: a signature with an s above it is the twin of another one and is refused.
     uint256 private constant MAX_S = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0;
 
-    function isValid(address signer, bytes32 digest, bytes memory signature) internal view returns (bool) {
+    /// @dev Whether `signer` signed with its key.
+    function isByKey(address signer, bytes32 digest, bytes memory signature) internal pure returns (bool) {
         (address recovered, ECDSA.RecoverError fault,) = ECDSA.tryRecover(digest, signature);
-        if (fault == ECDSA.RecoverError.NoError && recovered == signer) return true;
+        return fault == ECDSA.RecoverError.NoError && recovered == signer;
+    }
+
+    /// @dev Whether `signer` is a contract that vouches for the signature now.
+    function isByContract(address signer, bytes32 digest, bytes memory signature) internal view returns (bool) {
         return signer.code.length != 0 && _isValidForContract(signer, digest, signature);
+    }
+
+    function isValid(address signer, bytes32 digest, bytes memory signature) internal view returns (bool) {
+        return isByKey(signer, digest, signature) || isByContract(signer, digest, signature);
     }
 
     /// @dev Recovers signature number `index` of a list; zero where there is no valid one. Read straight from calldata, since a

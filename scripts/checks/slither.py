@@ -1,7 +1,7 @@
 """Run Slither and compare what it finds with what is explained.
 
-`slither_explained.yaml` beside this file lists, by detector, why a finding is harmless here and where. A finding that is
-not listed fails; so does an explanation whose finding is gone, so that the list never outlives the code.
+`slither_explained.yaml` beside this file lists, by detector, why a finding is harmless here and where. A finding that
+is not listed fails; so does an explanation whose finding is gone, so that the list never outlives the code.
 """
 
 from __future__ import annotations
