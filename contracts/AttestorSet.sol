@@ -175,7 +175,8 @@ contract AttestorSet is IAttestorSet {
         address operator = _signerOf(first, firstSignature, 0);
         address other = _signerOf(second, secondSignature, 1);
         if (
-            operator != other || first.epoch != second.epoch || first.round != second.round || first.root == second.root
+            operator != other || first.epoch != second.epoch || first.round != second.round
+                || keccak256(abi.encode(first)) == keccak256(abi.encode(second))
         ) revert NotAFault(Fault.Equivocation);
         _slash(operator, Fault.Equivocation, first.epoch);
     }
@@ -187,7 +188,7 @@ contract AttestorSet is IAttestorSet {
         Batches.Header calldata header
     ) external override {
         address operator = _vouchedFor(statement, signature, header);
-        if (!header.breaksHeaderSum()) revert NotAFault(Fault.HeaderSum);
+        if (!header.breaksHeaderSum() && header.epoch == statement.epoch) revert NotAFault(Fault.HeaderSum);
         _slash(operator, Fault.HeaderSum, statement.epoch);
     }
 
@@ -301,6 +302,8 @@ contract AttestorSet is IAttestorSet {
     function _admit(address operator) private {
         if (operator == address(0)) revert NotAdmitted(operator);
         if (_bonds[operator].admitted) revert AlreadyAdmitted(operator);
+        // The proof of its old fault would cost it the new bond as well.
+        if (_bonds[operator].slashed) revert WasSlashed(operator);
         _bonds[operator].admitted = true;
         emit AttestorAdmitted(operator);
     }
@@ -342,6 +345,7 @@ contract AttestorSet is IAttestorSet {
         bond.amount = 0;
         bond.leavesAt = 0;
         bond.admitted = false;
+        bond.slashed = true;
         uint256 reward = amount * _terms.finderBps / 10_000;
         emit AttestorSlashed(operator, fault, msg.sender, epoch, amount, reward);
         TOKEN.transfer(msg.sender, reward);

@@ -63,7 +63,9 @@ contract DatanetRegistry is DuplicateBonds {
         uint96 penalty = forced.bond < neglecting.bond ? forced.bond : neglecting.bond;
         neglecting.bond -= penalty;
         emit Neglected(datanet, contribution, penalty);
-        TOKEN.transfer(forced.contributor, penalty);
+        // Half is lost to both: a steward must not carry its bond home through contributions of its own.
+        TOKEN.transfer(forced.contributor, penalty / 2);
+        TOKEN.transfer(GOVERNANCE, penalty - penalty / 2);
     }
 
     /// @inheritdoc IDatanetRegistry

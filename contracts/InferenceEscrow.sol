@@ -155,6 +155,8 @@ contract InferenceEscrow is IInferenceEscrow, EIP712, Nonces {
         uint256 endsAt = block.timestamp + notice;
         if (endsAt > session.expiresAt) endsAt = session.expiresAt;
         session.expiresAt = uint40(endsAt);
+        // An opening that was signed and held back must not undo this.
+        _useNonce(msg.sender);
         emit SessionRevoked(msg.sender, key, endsAt);
     }
 

@@ -302,6 +302,13 @@ contract RewardDistributor is IRewardDistributor, EIP712 {
     // Governance
 
     /// @inheritdoc IRewardDistributor
+    function skipRound() external override onlyGovernance {
+        uint256 current = _state + (1 << ROUND_SHIFT);
+        _state = current;
+        emit RoundSkipped(current >> ROUND_SHIFT);
+    }
+
+    /// @inheritdoc IRewardDistributor
     function setGuardian(address guardian) external override onlyGovernance {
         _setGuardian(guardian);
     }

@@ -2,7 +2,6 @@
 pragma solidity 0.8.30;
 
 import { EIP712 } from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
-import { Hashes } from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
 
 import { IDatanetRegistry } from "../interfaces/IDatanetRegistry.sol";
 import { Contributions } from "../libraries/Contributions.sol";
@@ -58,14 +57,12 @@ abstract contract ContributionLog is Stewardship, EIP712 {
             uint256 head = item.head;
             Refusal reason = _check(item, head, digest);
             if (reason != Refusal.None) {
-                address contributor = address(uint160(head >> 96));
-                if (all) revert ItemRefused(i, contributor, reason);
-                emit ContributionRefused(datanet, contributor, i, reason);
+                _refuse(datanet, i, head, reason, all);
                 continue;
             }
-            accumulator = Hashes.efficientKeccak256(accumulator, name);
+            accumulator = Contributions.extend(accumulator, name);
             unchecked {
-                Contributions.put(entry, accepted++, item);
+                Contributions.put(entry, ++accepted, item);
             }
         }
         if (accepted == 0) return 0;
@@ -137,7 +134,7 @@ abstract contract ContributionLog is Stewardship, EIP712 {
         if (contribution.rowsRoot == 0 || contribution.count == 0) revert EmptyRows();
         if (contribution.count > type(uint48).max) revert CountTooLarge(contribution.count);
         name = Contributions.nameOf(contribution);
-        accumulatorOf[datanet] = Hashes.efficientKeccak256(accumulatorOf[datanet], name);
+        accumulatorOf[datanet] = Contributions.extend(accumulatorOf[datanet], name);
         emit Contributed(
             datanet,
             contribution.contributor,
@@ -155,12 +152,17 @@ abstract contract ContributionLog is Stewardship, EIP712 {
         emit Checkpointed(datanet, accumulator);
     }
 
+    function _refuse(uint256 datanet, uint256 index, uint256 head, Refusal reason, bool all) private {
+        address contributor = address(uint160(head >> 96));
+        if (all) revert ItemRefused(index, contributor, reason);
+        emit ContributionRefused(datanet, contributor, index, reason);
+    }
+
     function _check(SignedRows calldata item, uint256 head, bytes32 digest) private view returns (Refusal) {
         if (block.timestamp > head & type(uint40).max) return Refusal.Expired;
         if (head & COUNT_MASK == 0 || item.rowsRoot == 0) return Refusal.EmptyRows;
         if (head & KIND_MASK > LAST_KIND) return Refusal.UnknownKind;
-        uint256 signer = Signatures.recover(digest, item.r, item.vs);
-        if (signer == 0 || signer != head >> 96) return Refusal.BadSignature;
+        if (!Signatures.isByKey(head >> 96, digest, item.r, item.vs)) return Refusal.BadSignature;
         return Refusal.None;
     }
 }

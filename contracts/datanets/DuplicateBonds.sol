@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
-import { Hashes } from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
 import { MerkleProof } from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
 
 import { IDatanetRegistry } from "../interfaces/IDatanetRegistry.sol";
@@ -53,41 +52,43 @@ abstract contract DuplicateBonds is ContributionLog {
         bytes32 older = Contributions.nameOf(proof.older);
         bytes32 newer = Contributions.nameOf(proof.newer);
         address contributor = proof.newer.contributor;
+        uint256 olderPlace = _placeOf(datanet, older, proof.olderAt);
         if (
             proof.newer.datanet != datanet || contributor == proof.older.contributor
-                || proof.newerAt >= proof.later.length || proof.later[proof.newerAt] != newer
+                || _placeOf(datanet, newer, proof.newerAt) <= olderPlace
                 || !_holdsRow(proof.older, proof.rowHash, proof.olderProof)
                 || !_holdsRow(proof.newer, proof.rowHash, proof.newerProof)
         ) revert NotADuplicate();
-        bytes32 end = Contributions.fold(Hashes.efficientKeccak256(proof.before, older), proof.later);
-        if (end != accumulatorOf[datanet] && checkpointedAt[datanet][end] == 0) revert UnknownAccumulator(end);
 
         Accusation storage accusation = _accusations[newer];
         if (accusation.deadline != 0) revert AlreadyAccused(newer);
         ContributorBond storage bond = _bonds[datanet][contributor];
-        uint96 stake = bond.amount < _terms.duplicateSlash ? bond.amount : _terms.duplicateSlash;
-        if (stake == 0) revert NoBond(contributor);
-        // What is at stake is set aside at once, so that the accused cannot withdraw it meanwhile.
+        uint96 stake = _terms.duplicateSlash;
+        // The whole penalty or nothing: an accomplice who accuses over one wei would make the copier immune.
+        if (stake == 0 || bond.amount < stake) revert BondTooSmall(bond.amount, stake);
+        // Set aside at once, so that the accused cannot withdraw it meanwhile.
         bond.amount -= stake;
         accusation.contributor = contributor;
         accusation.stake = stake;
         accusation.finder = msg.sender;
         accusation.deadline = uint40(block.timestamp) + _terms.bondDelay;
-        accusation.before = proof.before;
+        accusation.olderPlace = uint48(olderPlace);
         accusation.datanet = datanet;
         emit DuplicateAccused(datanet, contributor, msg.sender, older, newer, proof.rowHash, accusation.deadline);
         TOKEN.transferFrom(msg.sender, address(this), stake);
     }
 
     /// @inheritdoc IDatanetRegistry
-    function refuteDuplicate(bytes32 newer, bytes32 start, bytes32[] calldata names) external override {
+    function refuteDuplicate(bytes32 newer, Segment calldata earlier) external override {
         Accusation memory accusation = _accusations[newer];
         if (accusation.deadline == 0 || accusation.settled) revert NotAccused(newer);
-        if (names.length == 0 || names[0] != newer || Contributions.fold(start, names) != accusation.before) {
-            revert NotARefutation(newer);
-        }
+        uint256 place = _placeOf(accusation.datanet, newer, earlier);
+        if (place >= accusation.olderPlace) revert NotARefutation(newer, place, accusation.olderPlace);
         delete _accusations[newer];
-        _bonds[accusation.datanet][accusation.contributor].amount += accusation.stake;
+        ContributorBond storage bond = _bonds[accusation.datanet][accusation.contributor];
+        bond.amount += accusation.stake;
+        // An exit has to be announced anew: else a sham accusation would carry a copier's bond past every real one.
+        bond.readyAt = 0;
         emit DuplicateRefuted(accusation.datanet, accusation.contributor, accusation.finder, newer);
         TOKEN.transfer(accusation.contributor, accusation.stake);
     }
@@ -115,6 +116,13 @@ abstract contract DuplicateBonds is ContributionLog {
     /// @inheritdoc IDatanetRegistry
     function bondOf(uint256 datanet, address account) external view override returns (ContributorBond memory) {
         return _bonds[datanet][account];
+    }
+
+    /// @dev The place in the log of the first name of a segment, which must lead to the head or to a checkpoint.
+    function _placeOf(uint256 datanet, bytes32 name, Segment calldata segment) private view returns (uint256) {
+        bytes32 end = Contributions.fold(Contributions.extend(segment.before, name), segment.later);
+        if (end != accumulatorOf[datanet] && checkpointedAt[datanet][end] == 0) revert UnknownAccumulator(end);
+        return Contributions.lengthOf(segment.before);
     }
 
     function _holdsRow(Contribution calldata contribution, bytes32 rowHash, bytes32[] calldata proof)

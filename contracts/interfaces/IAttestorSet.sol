@@ -17,6 +17,7 @@ interface IAttestorSet {
         uint96 amount;
         uint40 leavesAt;
         bool admitted;
+        bool slashed;
         address signer;
     }
 
@@ -63,6 +64,7 @@ interface IAttestorSet {
     error OnlyGovernance(address caller);
     error NotAdmitted(address operator);
     error AlreadyAdmitted(address operator);
+    error WasSlashed(address operator);
     error AlreadyJoined(address operator);
     error NotJoined(address operator);
     error KeyTaken(address signer);
@@ -83,10 +85,13 @@ interface IAttestorSet {
     /// @notice Reverts unless the signers of `digest` hold more than half of all weight and are enough in number.
     function checkQuorum(bytes32 digest, bytes calldata signatures) external view;
 
+    /// @notice Lets `operator` take a seat. One that was slashed comes back under another address, or not at all.
     function admit(address operator) external;
     function expel(address operator) external;
 
     /// @notice An admitted operator posts its bond and names the key that signs.
+    /// @dev A key belongs to whoever named it first. A seated operator could name another's key before its owner does; the
+    ///      owner then takes another key, and governance expels the squatter, who answers for all that the key ever signs.
     function join(address signer, uint256 amount) external;
     function raiseBond(uint256 amount) external;
 
@@ -97,7 +102,8 @@ interface IAttestorSet {
     function announceExit() external;
     function withdrawBond(address recipient) external;
 
-    /// @notice Two signatures of one attestor for different roots of the same epoch and round.
+    /// @notice Two signatures of one attestor for different statements of the same epoch and round. An attestor signs once per
+    ///         epoch and round; whoever has to change its mind waits for the next round.
     function proveEquivocation(
         IRewardDistributor.RewardRoot calldata first,
         bytes calldata firstSignature,
@@ -105,7 +111,7 @@ interface IAttestorSet {
         bytes calldata secondSignature
     ) external;
 
-    /// @notice The parts of the signed batch header do not sum to its fees.
+    /// @notice The parts of the signed batch header do not sum to its fees, or it is the header of another epoch.
     function proveHeaderSum(
         IRewardDistributor.RewardRoot calldata statement,
         bytes calldata signature,

@@ -89,14 +89,14 @@ interface IDatanetRegistry {
         uint40 readyAt;
     }
 
-    /// @param before the accumulator that the accusation starts from.
+    /// @param olderPlace the place in the log that the accuser showed for the older contribution.
     struct Accusation {
         address contributor;
         uint96 stake;
         address finder;
         uint40 deadline;
         bool settled;
-        bytes32 before;
+        uint48 olderPlace;
         uint256 datanet;
     }
 
@@ -110,19 +110,23 @@ interface IDatanetRegistry {
         uint40 closingNotice;
     }
 
+    /// @notice The place of a contribution in the log, by the way from there to a known accumulator.
+    /// @param before the accumulator just before the contribution; it carries the place in its low 48 bits.
+    /// @param later the names after the contribution, up to the head or to any checkpoint.
+    struct Segment {
+        bytes32 before;
+        bytes32[] later;
+    }
+
     /// @param older came first in the log.
-    /// @param before the accumulator just before `older`.
-    /// @param later the names of all contributions after `older`, up to a checkpoint or the head.
-    /// @param newerAt the place of `newer` in `later`.
     struct DuplicateProof {
         Contribution older;
         Contribution newer;
         bytes32 rowHash;
         bytes32[] olderProof;
         bytes32[] newerProof;
-        bytes32 before;
-        bytes32[] later;
-        uint256 newerAt;
+        Segment olderAt;
+        Segment newerAt;
     }
 
     event DatanetCreated(
@@ -232,7 +236,7 @@ interface IDatanetRegistry {
     error NotADuplicate();
     error AlreadyAccused(bytes32 contribution);
     error NotAccused(bytes32 contribution);
-    error NotARefutation(bytes32 contribution);
+    error NotARefutation(bytes32 contribution, uint256 place, uint256 olderPlace);
     error AccusationOpen(bytes32 contribution, uint256 deadline);
     error OutOfBounds(uint256 value, uint256 least, uint256 most);
 
@@ -304,15 +308,13 @@ interface IDatanetRegistry {
     function announceBondExit(uint256 datanet) external;
     function withdrawBond(uint256 datanet) external;
 
-    /// @notice Accuses whoever contributed a row that another had contributed before. Part of the accused's bond is set aside,
-    ///         and the accuser stakes as much.
+    /// @notice Accuses whoever contributed a row that another had contributed before. The penalty is set aside from the bond of
+    ///         the accused, and the accuser stakes as much.
     function accuseDuplicate(DuplicateProof calldata proof) external;
 
-    /// @notice Shows that the accused contribution stands in the log before the place the accuser named for the older one. The
+    /// @notice Shows that the accused contribution stands in the log before the place the accuser showed for the older one. The
     ///         accuser's stake goes to the accused.
-    /// @param start the accumulator just before the accused contribution.
-    /// @param names all names from the accused contribution up to the place that the accusation starts from.
-    function refuteDuplicate(bytes32 newer, bytes32 start, bytes32[] calldata names) external;
+    function refuteDuplicate(bytes32 newer, Segment calldata earlier) external;
 
     /// @notice After its time, an accusation that nobody refuted costs the accused what was set aside.
     function settleDuplicate(bytes32 newer) external;
@@ -339,6 +341,7 @@ interface IDatanetRegistry {
     function outcomesDigest(uint256 datanet, Outcome[] calldata outcomes) external view returns (bytes32);
     function rowLeaf(address contributor, bytes32 rowHash) external pure returns (bytes32);
 
-    /// @notice Folds names into an accumulator: what a complete log of contributions must come to.
+    /// @notice Folds names into an accumulator: what a complete log of contributions must come to. An accumulator is 208 bits
+    ///         of a hash chain, and in its low 48 bits the number of names.
     function fold(bytes32 accumulator, bytes32[] calldata names) external pure returns (bytes32);
 }

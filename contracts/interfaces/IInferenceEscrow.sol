@@ -85,7 +85,8 @@ interface IInferenceEscrow {
     /// @notice Takes what the vouchers allow and moves it to the reward reserve, for the account of one batch.
     /// @dev Anybody may send it. A voucher that cannot be taken is passed over with the reason in an event, so that one
     ///      consumer cannot sink the settlement of the others.
-    /// @param batch the content hash of the batch (its header records how the fees are split).
+    /// @param batch the content hash of the batch (its header records how the fees are split). It is the sender's word, for
+    ///        looking things up: nothing may be decided by it or by `collectedOf`. What counts is `spent` per lane.
     function settle(bytes32 batch, Voucher[] calldata vouchers) external returns (uint256 taken);
 
     function requestWithdrawal(uint256 amount) external;

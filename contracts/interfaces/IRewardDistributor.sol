@@ -10,7 +10,7 @@ interface IRewardDistributor {
     /// @param previousRoot the latest root in force, zero before the first.
     /// @param root the new root.
     /// @param epoch the number of the root, from 1 without gaps.
-    /// @param round how many roots were stopped so far: a stopped root cannot come back with the signatures it had.
+    /// @param round how many roots were stopped (and rounds skipped) so far: a stopped root cannot come back with the signatures it had.
     /// @param total the sum of all leaves.
     /// @param contentHash the hash of the batch header that the root was made from (see Batches.Header).
     struct RewardRoot {
@@ -62,6 +62,7 @@ interface IRewardDistributor {
     event SubtreePushed(bytes32 indexed root, uint256 leaves, uint256 amount);
     event FeesCollected(uint256 amount, uint256 collected);
     event PoolRefilled(bytes32 indexed root, uint256 amount);
+    event RoundSkipped(uint256 round);
     event GuardianSet(address indexed guardian);
     event DelaySet(uint256 delay);
     event PoolLimitSet(uint256 epochCap, uint256 epochLength);
@@ -151,6 +152,9 @@ interface IRewardDistributor {
     ///      sign, no more than one cap can leave within any time as long as an epoch.
     function refill(bytes32 root) external returns (uint256 amount);
 
+    /// @notice Begins a new round, for attestors who signed different roots of one epoch, none with a quorum: they may sign
+    ///         anew without contradicting themselves.
+    function skipRound() external;
     function setGuardian(address guardian) external;
     function setDelay(uint256 delay) external;
     function setPoolLimit(uint256 epochCap, uint256 epochLength) external;

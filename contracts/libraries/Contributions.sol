@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import { Hashes } from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
-
 import { IDatanetRegistry } from "../interfaces/IDatanetRegistry.sol";
 
 /// @title How contributions are named, signed and logged
@@ -50,11 +48,27 @@ library Contributions {
         return keccak256(bytes.concat(keccak256(abi.encode(contributor, rowHash))));
     }
 
+    /// @dev An accumulator: 208 bits of a hash chain over names, and in the low 48 bits how many names are in it. Because the
+    ///      count is hashed along, a value that leads to a known one tells its place in the log by itself.
+    function extend(bytes32 accumulator, bytes32 name) internal pure returns (bytes32 extended) {
+        assembly ("memory-safe") {
+            mstore(0x00, accumulator)
+            mstore(0x20, name)
+            let count := and(add(accumulator, 1), 0xffffffffffff)
+            extended := or(shl(48, shr(48, keccak256(0x00, 0x40))), count)
+        }
+    }
+
     function fold(bytes32 accumulator, bytes32[] calldata names) internal pure returns (bytes32) {
         for (uint256 i = 0; i < names.length; ++i) {
-            accumulator = Hashes.efficientKeccak256(accumulator, names[i]);
+            accumulator = extend(accumulator, names[i]);
         }
         return accumulator;
+    }
+
+    /// @dev How many names are in an accumulator.
+    function lengthOf(bytes32 accumulator) internal pure returns (uint256) {
+        return uint48(uint256(accumulator));
     }
 
     /// @dev Memory in which the items of one call are hashed; what is the same for all of them is written once.
@@ -104,9 +118,10 @@ library Contributions {
         }
     }
 
-    function put(uint256 entry, uint256 index, IDatanetRegistry.SignedRows calldata item) internal pure {
+    /// @param nth counts from 1: three words stand before the first contribution, as many as one takes.
+    function put(uint256 entry, uint256 nth, IDatanetRegistry.SignedRows calldata item) internal pure {
         assembly ("memory-safe") {
-            calldatacopy(add(entry, mul(add(index, 1), 0x60)), item, 0x60)
+            calldatacopy(add(entry, mul(nth, 0x60)), item, 0x60)
         }
     }
 

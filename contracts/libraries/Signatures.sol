@@ -54,8 +54,8 @@ library Signatures {
         }
     }
 
-    /// @dev As `recoverAt`, for a compact signature (ERC-2098); the signer as a word.
-    function recover(bytes32 digest, bytes32 r, bytes32 vs) internal view returns (uint256 signer) {
+    /// @dev Whether `signer`, given as a word, made a compact signature (ERC-2098).
+    function isByKey(uint256 signer, bytes32 digest, bytes32 r, bytes32 vs) internal view returns (bool valid) {
         assembly ("memory-safe") {
             let input := mload(0x40)
             let s := shr(1, shl(1, vs))
@@ -64,9 +64,10 @@ library Signatures {
                 mstore(add(input, 0x20), add(27, shr(255, vs)))
                 mstore(add(input, 0x40), r)
                 mstore(add(input, 0x60), s)
-                mstore(0x00, 0)
+                // The precompile answers with nothing where there is no signer: what stands here then is no address.
+                mstore(0x00, not(0))
                 pop(staticcall(gas(), 0x01, input, 0x80, 0x00, 0x20))
-                signer := mload(0x00)
+                valid := eq(mload(0x00), signer)
             }
         }
     }
