@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.30;
 
-import { ECDSA } from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
-
+import { FaultProofs } from "./attestors/FaultProofs.sol";
 import { IAttestorSet } from "./interfaces/IAttestorSet.sol";
 import { IInferenceEscrow } from "./interfaces/IInferenceEscrow.sol";
 import { IModelRegistry } from "./interfaces/IModelRegistry.sol";
 import { IOpenToken } from "./interfaces/IOpenToken.sol";
 import { IRewardDistributor } from "./interfaces/IRewardDistributor.sol";
-import { Batches } from "./libraries/Batches.sol";
 import { Signatures } from "./libraries/Signatures.sol";
 
 /// @title AttestorSet
@@ -18,20 +16,12 @@ import { Signatures } from "./libraries/Signatures.sol";
 ///      Invariant 1: `totals.weight` is the sum of the weights of all seats, and each weight is its operator's bond.
 ///      Invariant 2: the tokens held here cover the sum of all bonds.
 ///      Invariant 3: a bond leaves only by withdrawal after the exit delay, or by a proof.
-contract AttestorSet is IAttestorSet {
-    using Batches for Batches.Header;
-    using Batches for Batches.Receipt;
-    using Batches for Batches.VoucherProof;
-    using Batches for Batches.Share[];
-
+contract AttestorSet is FaultProofs {
     uint256 public constant MIN_EXIT_DELAY = 1 days;
     uint256 public constant MAX_EXIT_DELAY = 180 days;
     uint256 public constant MAX_FINDER_BPS = 5000;
 
     IOpenToken public immutable TOKEN;
-    IRewardDistributor public immutable DISTRIBUTOR;
-    IInferenceEscrow public immutable ESCROW;
-    IModelRegistry public immutable MODELS;
     address public immutable GOVERNANCE;
 
     mapping(address signer => Seat) private _seats;
@@ -54,11 +44,8 @@ contract AttestorSet is IAttestorSet {
         Terms memory terms_,
         uint256 minSigners,
         address[] memory operators
-    ) {
+    ) FaultProofs(distributor, escrow, models) {
         TOKEN = token;
-        DISTRIBUTOR = distributor;
-        ESCROW = escrow;
-        MODELS = models;
         GOVERNANCE = governance;
         _setTerms(terms_.minBond, terms_.maxBond, terms_.exitDelay, terms_.finderBps);
         _setMinSigners(minSigners);
@@ -163,102 +150,6 @@ contract AttestorSet is IAttestorSet {
         TOKEN.transfer(recipient, amount);
     }
 
-    // Faults
-
-    /// @inheritdoc IAttestorSet
-    function proveEquivocation(
-        IRewardDistributor.RewardRoot calldata first,
-        bytes calldata firstSignature,
-        IRewardDistributor.RewardRoot calldata second,
-        bytes calldata secondSignature
-    ) external override {
-        address operator = _signerOf(first, firstSignature, 0);
-        address other = _signerOf(second, secondSignature, 1);
-        if (
-            operator != other || first.epoch != second.epoch || first.round != second.round
-                || keccak256(abi.encode(first)) == keccak256(abi.encode(second))
-        ) revert NotAFault(Fault.Equivocation);
-        _slash(operator, Fault.Equivocation, first.epoch);
-    }
-
-    /// @inheritdoc IAttestorSet
-    function proveHeaderSum(
-        IRewardDistributor.RewardRoot calldata statement,
-        bytes calldata signature,
-        Batches.Header calldata header
-    ) external override {
-        address operator = _vouchedFor(statement, signature, header);
-        if (!header.breaksHeaderSum() && header.epoch == statement.epoch) revert NotAFault(Fault.HeaderSum);
-        _slash(operator, Fault.HeaderSum, statement.epoch);
-    }
-
-    /// @inheritdoc IAttestorSet
-    function proveReceiptSum(
-        IRewardDistributor.RewardRoot calldata statement,
-        bytes calldata signature,
-        Batches.Header calldata header,
-        Batches.ReceiptProof calldata receipt,
-        Batches.Share[] calldata shares
-    ) external override {
-        address operator = _vouchedFor(statement, signature, header);
-        _requireReceipt(header, receipt);
-        _requireShares(receipt, shares);
-        if (!receipt.receipt.breaksReceiptSum(shares)) revert NotAFault(Fault.ReceiptSum);
-        _slash(operator, Fault.ReceiptSum, statement.epoch);
-    }
-
-    /// @inheritdoc IAttestorSet
-    function proveReceiptSplit(
-        IRewardDistributor.RewardRoot calldata statement,
-        bytes calldata signature,
-        Batches.Header calldata header,
-        Batches.ReceiptProof calldata receipt,
-        Batches.Share[] calldata shares
-    ) external override {
-        address operator = _vouchedFor(statement, signature, header);
-        _requireReceipt(header, receipt);
-        _requireShares(receipt, shares);
-        uint16[6] memory split = MODELS.splitOf(receipt.receipt.model, receipt.receipt.version);
-        if (!receipt.receipt.breaksReceiptSplit(shares, split)) revert NotAFault(Fault.ReceiptSplit);
-        _slash(operator, Fault.ReceiptSplit, statement.epoch);
-    }
-
-    /// @inheritdoc IAttestorSet
-    function proveReceiptOrder(
-        IRewardDistributor.RewardRoot calldata statement,
-        bytes calldata signature,
-        Batches.Header calldata header,
-        Batches.ReceiptProof calldata first,
-        Batches.ReceiptProof calldata second
-    ) external override {
-        address operator = _vouchedFor(statement, signature, header);
-        _requireReceipt(header, first);
-        _requireReceipt(header, second);
-        if (!header.breaksReceiptOrder(first.receipt, second.receipt)) revert NotAFault(Fault.ReceiptOrder);
-        _slash(operator, Fault.ReceiptOrder, statement.epoch);
-    }
-
-    /// @inheritdoc IAttestorSet
-    function proveUnsignedVoucher(
-        IRewardDistributor.RewardRoot calldata statement,
-        bytes calldata signature,
-        Batches.Header calldata header,
-        Batches.VoucherProof calldata voucher
-    ) external override {
-        address operator = _vouchedFor(statement, signature, header);
-        bytes32 computed = Batches.rootOf(voucher.leaf(), voucher.proof);
-        if (computed != header.vouchersRoot) revert ProofMismatch(computed, header.vouchersRoot);
-        bytes32 digest = ESCROW.voucherDigest(voucher.consumer, voucher.key, voucher.cumulative, voucher.deadline);
-        (address signer, ECDSA.RecoverError fault,) = ECDSA.tryRecover(digest, voucher.signature);
-        // Nothing can be proven against a contract wallet, which may change its mind, nor against what such a wallet vouched
-        // for when the escrow settled it, though its code may be gone since (ERC-7702, or a wallet of one transaction).
-        if (
-            (fault == ECDSA.RecoverError.NoError && signer == voucher.key) || voucher.key.code.length != 0
-                || ESCROW.foundGood(digest)
-        ) revert NotAFault(Fault.UnsignedVoucher);
-        _slash(operator, Fault.UnsignedVoucher, statement.epoch);
-    }
-
     // Governance
 
     /// @inheritdoc IAttestorSet
@@ -299,6 +190,10 @@ contract AttestorSet is IAttestorSet {
 
     // Internal
 
+    function _operatorOf(address signer) internal view override returns (address) {
+        return _seats[signer].operator;
+    }
+
     function _admit(address operator) private {
         if (operator == address(0)) revert NotAdmitted(operator);
         if (_bonds[operator].admitted) revert AlreadyAdmitted(operator);
@@ -337,7 +232,7 @@ contract AttestorSet is IAttestorSet {
         _totals.seats -= 1;
     }
 
-    function _slash(address operator, Fault fault, uint256 epoch) private {
+    function _slash(address operator, Fault fault, uint256 epoch) internal override {
         Bond storage bond = _bonds[operator];
         uint256 amount = bond.amount;
         if (amount == 0) revert NothingToSlash(operator);
@@ -350,38 +245,6 @@ contract AttestorSet is IAttestorSet {
         emit AttestorSlashed(operator, fault, msg.sender, epoch, amount, reward);
         TOKEN.transfer(msg.sender, reward);
         TOKEN.transfer(GOVERNANCE, amount - reward);
-    }
-
-    function _vouchedFor(
-        IRewardDistributor.RewardRoot calldata statement,
-        bytes calldata signature,
-        Batches.Header calldata header
-    ) private view returns (address operator) {
-        operator = _signerOf(statement, signature, 0);
-        bytes32 given = header.hash();
-        if (given != statement.contentHash) revert HeaderMismatch(given, statement.contentHash);
-    }
-
-    function _signerOf(IRewardDistributor.RewardRoot calldata statement, bytes calldata signature, uint256 index)
-        private
-        view
-        returns (address operator)
-    {
-        if (signature.length != Signatures.LENGTH) revert SignaturesLength(signature.length);
-        address signer = Signatures.recoverAt(signature, 0, DISTRIBUTOR.rootDigest(statement));
-        if (signer == address(0)) revert InvalidSignature(index);
-        operator = _seats[signer].operator;
-        if (operator == address(0)) revert NotAnAttestor(signer);
-    }
-
-    function _requireReceipt(Batches.Header calldata header, Batches.ReceiptProof calldata receipt) private pure {
-        bytes32 computed = Batches.rootOf(receipt.receipt.leaf(), receipt.proof);
-        if (computed != header.receiptsRoot) revert ProofMismatch(computed, header.receiptsRoot);
-    }
-
-    function _requireShares(Batches.ReceiptProof calldata receipt, Batches.Share[] calldata shares) private pure {
-        bytes32 computed = shares.hash();
-        if (computed != receipt.receipt.sharesHash) revert ProofMismatch(computed, receipt.receipt.sharesHash);
     }
 
     function _requireBondInBounds(uint256 bond) private view {

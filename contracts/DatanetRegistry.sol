@@ -20,8 +20,6 @@ import { Signatures } from "./libraries/Signatures.sol";
 ///      Invariant 4: the tokens held here cover all bonds: of datanets, of contributors, of accusers, of forced contributions.
 contract DatanetRegistry is DuplicateBonds {
     mapping(uint256 datanet => mapping(uint256 version => Snapshot)) private _snapshots;
-    /// @dev By datanet too: the reviewers of one must have no say over the contributions of another.
-    mapping(uint256 datanet => mapping(bytes32 contribution => bytes32)) public override outcomeOf;
     mapping(uint256 datanet => mapping(bytes32 contribution => Forced)) private _forced;
     /// @dev Forced contributions in the order of their deadlines; all before `_nextForced` have their outcome.
     mapping(uint256 datanet => bytes32[]) private _forcedQueue;
@@ -83,7 +81,7 @@ contract DatanetRegistry is DuplicateBonds {
             Outcome calldata outcome = outcomes[i];
             bytes32 contribution = outcome.contribution;
             if (outcomeOf[datanet][contribution] != 0) revert OutcomeAlreadyRecorded(contribution);
-            outcomeOf[datanet][contribution] = keccak256(abi.encode(datanet, outcome));
+            outcomeOf[datanet][contribution] = keccak256(abi.encode(outcome));
             emit OutcomeRecorded(
                 datanet, contribution, outcome.acceptedRoot, outcome.acceptedCount, outcome.reasonsHash
             );

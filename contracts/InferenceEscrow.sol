@@ -33,7 +33,7 @@ contract InferenceEscrow is IInferenceEscrow, EIP712, Nonces {
     mapping(address consumer => Withdrawal) private _withdrawals;
     mapping(bytes32 batch => uint256) public override collectedOf;
     /// @dev A contract wallet can deny later what it vouched for here; a key cannot, and is not remembered.
-    mapping(bytes32 voucherDigest => bool) public override foundGood;
+    mapping(bytes32 digest => bool) public override foundGood;
 
     constructor(IOpenToken token, IRewardDistributor distributor, address governance, uint256 notice_)
         EIP712("OpenLedger InferenceEscrow", "1")

@@ -285,7 +285,7 @@ contract RewardDistributor is IRewardDistributor, EIP712 {
 
         uint256 level = TOKEN.rewardPool();
         uint256 target = limit.epochCap / 2;
-        uint256 owed = record >> TOTAL_SHIFT;
+        uint256 owed = uint96(record >> TOTAL_SHIFT);
         uint256 funded = ledger.funded;
         if (level >= target || owed <= funded) revert NothingToRefill();
         unchecked {

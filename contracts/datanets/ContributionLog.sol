@@ -18,6 +18,8 @@ abstract contract ContributionLog is Stewardship, EIP712 {
 
     mapping(uint256 datanet => bytes32) public override accumulatorOf;
     mapping(uint256 datanet => mapping(bytes32 accumulator => uint256)) public override checkpointedAt;
+    /// @dev By datanet too: the reviewers of one must have no say over the contributions of another.
+    mapping(uint256 datanet => mapping(bytes32 contribution => bytes32)) public override outcomeOf;
 
     /// @inheritdoc IDatanetRegistry
     function contribute(uint256 datanet, Kind kind, bytes32 rowsRoot, uint256 count, bytes32 manifestHash)

@@ -56,9 +56,17 @@ abstract contract DuplicateBonds is ContributionLog {
         if (
             proof.newer.datanet != datanet || contributor == proof.older.contributor
                 || _placeOf(datanet, newer, proof.newerAt) <= olderPlace
-                || !_holdsRow(proof.older, proof.rowHash, proof.olderProof)
-                || !_holdsRow(proof.newer, proof.rowHash, proof.newerProof)
+                || !_holdsRow(proof.older.contributor, proof.rowHash, proof.olderProof, proof.olderOutcome.acceptedRoot)
+                || !_holdsRow(contributor, proof.rowHash, proof.newerProof, proof.newer.rowsRoot)
         ) revert NotADuplicate();
+        // Only an accepted row has a claim to be the first: else anybody could list all public texts, unread and unbonded, and
+        // have every later author slashed.
+        if (
+            proof.olderOutcome.contribution != older
+                || outcomeOf[datanet][older] != keccak256(abi.encode(proof.olderOutcome))
+        ) {
+            revert NotAccepted(older);
+        }
 
         Accusation storage accusation = _accusations[newer];
         if (accusation.deadline != 0) revert AlreadyAccused(newer);
@@ -125,12 +133,11 @@ abstract contract DuplicateBonds is ContributionLog {
         return Contributions.lengthOf(segment.before);
     }
 
-    function _holdsRow(Contribution calldata contribution, bytes32 rowHash, bytes32[] calldata proof)
+    function _holdsRow(address contributor, bytes32 rowHash, bytes32[] calldata proof, bytes32 root)
         private
         pure
         returns (bool)
     {
-        bytes32 leaf = Contributions.rowLeaf(contribution.contributor, rowHash);
-        return MerkleProof.processProofCalldata(proof, leaf) == contribution.rowsRoot;
+        return MerkleProof.processProofCalldata(proof, Contributions.rowLeaf(contributor, rowHash)) == root;
     }
 }

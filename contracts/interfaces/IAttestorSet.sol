@@ -147,8 +147,8 @@ interface IAttestorSet {
         Batches.ReceiptProof calldata second
     ) external;
 
-    /// @notice A voucher of the signed batch does not carry the signature of the key it names. Of a contract
-    ///         wallet's voucher an attestor can be sure once the escrow has settled it.
+    /// @notice A voucher of the signed batch does not carry the signature of the key it names. An
+    ///         attestor vouches only for a voucher that carries its key's signature, or of which the escrow's `foundGood` tells.
     function proveUnsignedVoucher(
         IRewardDistributor.RewardRoot calldata statement,
         bytes calldata signature,

@@ -61,6 +61,7 @@ interface IDatanetRegistry {
         bytes32 manifestHash;
     }
 
+    /// @param acceptedRoot over the accepted rows, with the same leaves as `rowsRoot`.
     struct Outcome {
         bytes32 contribution;
         bytes32 acceptedRoot;
@@ -118,11 +119,13 @@ interface IDatanetRegistry {
         bytes32[] later;
     }
 
-    /// @param older came first in the log.
+    /// @param older came first in the log, and a review accepted the row.
+    /// @param olderOutcome the recorded outcome of `older`; its accepted root holds the row.
     struct DuplicateProof {
         Contribution older;
         Contribution newer;
         bytes32 rowHash;
+        Outcome olderOutcome;
         bytes32[] olderProof;
         bytes32[] newerProof;
         Segment olderAt;
@@ -234,6 +237,7 @@ interface IDatanetRegistry {
     error NoBond(address account);
     error BondNotReady(uint256 readyAt);
     error NotADuplicate();
+    error NotAccepted(bytes32 contribution);
     error AlreadyAccused(bytes32 contribution);
     error NotAccused(bytes32 contribution);
     error NotARefutation(bytes32 contribution, uint256 place, uint256 olderPlace);

@@ -117,7 +117,7 @@ interface IInferenceEscrow {
     function collectedOf(bytes32 batch) external view returns (uint256);
 
     /// @notice Whether a contract wallet (ERC-1271) vouched for this voucher when it was settled.
-    function foundGood(bytes32 voucherDigest) external view returns (bool);
+    function foundGood(bytes32 digest) external view returns (bool);
     function notice() external view returns (uint256);
     function voucherDigest(address consumer, address key, uint256 cumulative, uint256 deadline)
         external
