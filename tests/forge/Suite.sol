@@ -71,7 +71,8 @@ abstract contract Suite {
         _launch(
             "ModelRegistry", type(ModelRegistry).creationCode, abi.encode(datanets, timelock, splitBounds(), 1 days)
         );
-        _launch("InferenceEscrow", type(InferenceEscrow).creationCode, abi.encode(token, distributor, timelock, NOTICE));
+        bytes memory terms = abi.encode(token, distributor, timelock, NOTICE);
+        _launch("InferenceEscrow", type(InferenceEscrow).creationCode, terms);
         _launchAttestors();
         _launch(
             "RewardDistributor",
@@ -218,5 +219,11 @@ abstract contract Suite {
 
     function activate(bytes32 root) internal {
         vm.warp(distributor.recordOf(root).activatesAt);
+    }
+
+    /// @dev A drawn value brought into [least, most].
+    function bound(uint256 value, uint256 least, uint256 most) internal pure returns (uint256) {
+        if (most - least == type(uint256).max) return value;
+        return least + value % (most - least + 1);
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-/// @dev The cheatcodes that these tests need, declared by ourselves: Forge's own library is not published by its authors on npm.
+/// @dev The cheatcodes that these tests need. Forge's own library is not published on npm by its authors.
 interface Vm {
     function addr(uint256 key) external pure returns (address);
     function sign(uint256 key, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
@@ -12,6 +12,18 @@ interface Vm {
     function roll(uint256 blockNumber) external;
     function chainId(uint256 id) external;
     function assume(bool condition) external pure;
+    function getNonce(address account) external view returns (uint64);
+    function computeCreateAddress(address deployer, uint256 nonce) external pure returns (address);
+    function deal(address account, uint256 amount) external;
+    function assertEq(uint256 left, uint256 right, string calldata reason) external pure;
+    function assertEq(bool left, bool right, string calldata reason) external pure;
+    function assertEq(bytes32 left, bytes32 right, string calldata reason) external pure;
+    function assertEq(address left, address right, string calldata reason) external pure;
+    function assertLe(uint256 left, uint256 right, string calldata reason) external pure;
+    function assertGe(uint256 left, uint256 right, string calldata reason) external pure;
+    function assertTrue(bool condition, string calldata reason) external pure;
+    function assertFalse(bool condition, string calldata reason) external pure;
+    function expectEmit(address emitter) external;
     function expectRevert() external;
     function expectRevert(bytes calldata data) external;
     function expectRevert(bytes4 selector) external;
