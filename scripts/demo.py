@@ -1,12 +1,14 @@
 """One contribution all the way to a claim, on a local chain: `make demo`.
 
-Two contributors put rows into a datanet, one from its own wallet and one by a signature that a relayer pays for. A builder
-publishes an adapter, a consumer pays for an answer with a voucher, three attestors sign the batch, and everybody claims.
-Nothing is simulated but the model: the shares of the one receipt are given here as attribution will give them.
+Two contributors put rows into a datanet, one from its own wallet and one by a signature that a relayer pays for. A
+builder publishes an adapter, a consumer pays for an answer with a voucher, three attestors sign the batch, everybody
+claims. Nothing is simulated but the model: the shares of the one receipt are given here as attribution will give them.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import sys
 import tempfile
 from collections.abc import Callable
@@ -24,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import deploy as deployment_script  # noqa: E402
+
 from deployment import parameters as parameter_file  # noqa: E402
 from deployment.steps import Sender  # noqa: E402
 from suite import OPEN, SUITE  # noqa: E402
@@ -119,7 +122,7 @@ def contributed(suite: SimpleNamespace, who: SimpleNamespace, say: Say) -> tuple
     name = suite.datanets.nameOf(signed)
     signature = who.relayed_author.sign(suite.datanets.contributionDigest(name, FOREVER))
     suite.datanets.contributeBySig(signed, FOREVER, signature, {"from": accounts[0]})
-    say(f"datanet {datanet}: one contribution from a wallet ({own.gas_used:,} gas), one by signature (no gas of its own)")
+    say(f"datanet {datanet}: a contribution from a wallet ({own.gas_used:,} gas), one by signature (none of its own)")
 
     outcomes = [
         (bytes(own.return_value), roots["author"], 1, keccak(text="good")),
@@ -183,9 +186,7 @@ def double_hash(types: list[str], values: list[Any]) -> bytes:
 
 def header_hash(shares: list[Share], who: SimpleNamespace, adapter: int) -> bytes:
     """The hash that attestors sign: one receipt, its shares, and the sums by role (contracts/libraries/Batches.sol)."""
-    hashed = keccak(
-        encode(["(uint8,address,uint96)[]"], [[(s.role, s.person.address, s.amount) for s in shares]])
-    )
+    hashed = keccak(encode(["(uint8,address,uint96)[]"], [[(s.role, s.person.address, s.amount) for s in shares]]))
     receipt = double_hash(
         ["uint256", "bytes32", "address", "uint256", "uint256", "uint96", "uint96", "bytes32"],
         [0, keccak(text="receipt"), who.consumer.address, adapter, 1, FEE, 0, hashed],
@@ -212,7 +213,9 @@ def tree(leaves: list[bytes]) -> list[list[bytes]]:
     return layers
 
 
-def claimed(suite: SimpleNamespace, who: SimpleNamespace, shares: list[Share], batch: bytes, say: Say) -> dict[str, int]:
+def claimed(
+    suite: SimpleNamespace, who: SimpleNamespace, shares: list[Share], batch: bytes, say: Say
+) -> dict[str, int]:
     """The root of all balances: signed, posted, waited out, and claimed for everybody. Returns what each received."""
     bond = suite.parameters["attestor_set"]["min_bond"] * OPEN
     for attestor in who.attestors:
@@ -249,7 +252,7 @@ def claimed(suite: SimpleNamespace, who: SimpleNamespace, shares: list[Share], b
     return received
 
 
-def play(folder: Path, say: Say = print) -> dict[str, int]:
+def play(folder: Path, say: Say) -> dict[str, int]:
     """The whole loop; returns what each person received, in wei of OPEN."""
     who = people()
     suite = deployed(who, folder, say)
@@ -262,8 +265,11 @@ def play(folder: Path, say: Say = print) -> dict[str, int]:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        received = play(Path(folder))
+    print("OpenLedger: one contribution all the way to a claim, on a chain of its own\n")
+    screen = sys.stdout
+    # Brownie tells three lines a transaction; here a step has one.
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        received = play(Path(folder), lambda step: print(f"  · {step}", file=screen, flush=True))
     print("\nreceived by claim")
     for name, amount in sorted(received.items(), key=lambda entry: -entry[1]):
         print(f"  {name:<16} {amount / OPEN:>10.6f} OPEN")

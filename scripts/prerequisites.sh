@@ -13,7 +13,7 @@ elif ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
 fi
 if ! command -v node >/dev/null; then
   missing+=("Node 20 or newer, with npm: https://nodejs.org, or brew install node")
-elif ! node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20)'; then
+elif ! node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0)'; then
   missing+=("Node 20 or newer ($(node --version) is too old): https://nodejs.org")
 fi
 command -v npm >/dev/null || missing+=("npm: it comes with Node 20 from https://nodejs.org")

@@ -27,6 +27,10 @@ class Part:
     def salt(self) -> bytes:
         return self.name.encode("ascii").ljust(32, b"\0")
 
+    def init_code(self, compiled: Any, parameters: Parameters, addresses: Addresses) -> str:
+        """What the launcher creates: the creation code with the constructor's arguments behind it."""
+        return str(getattr(compiled, self.name).deploy.encode_input(*self.arguments(parameters, addresses)))
+
 
 def _open(amount: int) -> int:
     return int(amount) * OPEN
@@ -124,3 +128,16 @@ SUITE: tuple[Part, ...] = (
     Part("RewardDistributor", _distributor),
     Part("OpenGovernor", _governor),
 )
+
+
+def addresses_of(launcher: Any) -> dict[str, str]:
+    """Where a launcher puts each part, whether it stands already or not."""
+    return {part.name: str(launcher.addressOf(part.salt)) for part in SUITE}
+
+
+def launch_suite(compiled: Any, launcher: Any, parameters: Parameters, sender: Any) -> dict[str, Any]:
+    """The whole suite at once, on a chain that can be thrown away. `scripts/deploy.py` goes step by step instead."""
+    addresses = addresses_of(launcher)
+    for part in SUITE:
+        launcher.launch(part.salt, part.init_code(compiled, parameters, addresses), {"from": sender})
+    return {name: getattr(compiled, name).at(address) for name, address in addresses.items()}

@@ -31,7 +31,7 @@ def install_native() -> bool:
 def install_npm() -> None:
     script = ROOT / "scripts" / "solc" / "solc.cjs"
     if not (ROOT / "node_modules" / "solc").is_dir():
-        sys.exit("node_modules/solc is missing: run `npm ci` first (make does it)")
+        sys.exit("node_modules/solc is missing: run `npm install` first (make does it)")
     TARGET.write_text(f'#!/bin/sh\nexec node "{script}" "$@"\n', encoding="utf-8")
     TARGET.chmod(TARGET.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
 
