@@ -5,6 +5,7 @@ Everybody is named by role. Keys are made from names and guard nothing.
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,14 @@ from types import SimpleNamespace
 import pytest
 import yaml
 from brownie import accounts, chain, project
+from brownie.test import stateful as brownie_stateful
 from eth_account import Account
 from eth_utils import keccak
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from suite import OPEN, SUITE  # noqa: E402
+from suite import OPEN, launch_suite  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -105,13 +107,7 @@ def bare_suite(actors, parameters):
     compiled = project.get_loaded_projects()[0]
     deployer = actors.deployer.account
     launcher = deployer.deploy(compiled.Launcher)
-    addresses = {part.name: launcher.addressOf(part.salt) for part in SUITE}
-    built = {}
-    for part in SUITE:
-        container = getattr(compiled, part.name)
-        init_code = container.deploy.encode_input(*part.arguments(parameters, addresses))
-        launcher.launch(part.salt, init_code, {"from": deployer})
-        built[part.name] = container.at(addresses[part.name])
+    built = launch_suite(compiled, launcher, parameters, deployer)
     return SimpleNamespace(
         launcher=launcher,
         token=built["OpenToken"],
@@ -165,3 +161,55 @@ def quorum(attestor_actors, digest: bytes, signers=(0, 1, 2)) -> bytes:
 def warp(seconds: int) -> None:
     chain.sleep(seconds)
     chain.mine()
+
+
+@pytest.fixture
+def culprit(attestor_actors):
+    """The attestor that commits the faults."""
+    return attestor_actors[0][0]
+
+
+@pytest.fixture
+def slashed(suite, actors, parameters, culprit):
+    """Checks that one proof took the culprit's whole bond and seat, and paid finder and treasury."""
+
+    bond = parameters["attestor_set"]["min_bond"] * OPEN
+
+    def check(tx, fault: int, epoch: int = 1) -> None:
+        event = tx.events["AttestorSlashed"]
+        assert (event["operator"], event["fault"], event["finder"]) == (culprit.address, fault, actors.finder.address)
+        assert (event["epoch"], event["bond"], event["reward"]) == (epoch, bond, bond // 5)
+        assert suite.token.balanceOf(actors.finder.address) == bond // 5
+        assert suite.token.balanceOf(suite.timelock) == bond - bond // 5
+        assert tuple(suite.attestors.bondOf(culprit.address))[:4] == (0, 0, False, True)
+        assert tuple(suite.attestors.totals())[:2] == (4 * bond, 4)
+
+    return check
+
+
+@pytest.fixture(scope="module")
+def money(suite, actors, attestor_actors):
+    """Deposits, vouchers, roots and rewards as steps."""
+    from money import Money
+
+    return Money(suite, actors, attestor_actors)
+
+
+@pytest.fixture(scope="module")
+def doubles():
+    """Contracts that behave badly: contracts/doubles."""
+    return project.get_loaded_projects()[0]
+
+
+@pytest.fixture
+def state_machine():
+    """Brownie's state machine, from its Python source.
+
+    Brownie 1.22.2 ships the module compiled as well, and compiled it refuses every machine: it marks the base class as
+    final and then compares types exactly.
+    """
+    source = Path(brownie_stateful.__file__).with_name("stateful.py")
+    spec = importlib.util.spec_from_file_location("brownie_stateful_source", source)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.state_machine

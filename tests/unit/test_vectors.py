@@ -83,9 +83,10 @@ def contribution_name() -> bytes:
 
 
 def accumulator_of_three() -> bytes:
+    """208 bits of a hash chain, and in the low 48 bits how many names are in it."""
     accumulator = bytes(32)
-    for name in (contribution_name(), text("second"), text("third")):
-        accumulator = keccak(accumulator + name)
+    for count, name in enumerate((contribution_name(), text("second"), text("third")), start=1):
+        accumulator = keccak(accumulator + name)[:26] + count.to_bytes(6, "big")
     return accumulator
 
 
@@ -123,6 +124,7 @@ def header_hash() -> bytes:
         ("voucherLeaf", voucher_leaf()),
         ("headerHash", header_hash()),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_hash__of_a_record__then_it_is_the_contracts(name: str, computed: bytes) -> None:
     assert "0x" + computed.hex() == HASHES[name]
