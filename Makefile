@@ -21,14 +21,14 @@ export PYTHONHASHSEED ?= 0
 
 BROWNIE_TEST := $(CONTRACTS)/brownie test -q -W ignore
 
-.PHONY: help setup setup-contracts setup-oracle demo test test-unit test-forge test-contracts check format bench \
+.PHONY: help setup setup-contracts setup-oracle demo test test-unit test-forge test-contracts check format bench abis \
         proofs coverage mutation campaign lock clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"
 
 demo: setup-contracts ## Deploy the suite on a local chain and play one contribution all the way to a claim
-	$(CONTRACTS)/brownie run scripts/demo --silent
+	PYTHONWARNINGS=ignore $(CONTRACTS)/brownie run scripts/demo
 
 test: setup test-unit test-forge test-contracts ## All tests
 
@@ -38,7 +38,8 @@ test-unit: setup-oracle setup-contracts
 test-forge: setup-contracts
 	forge test --no-match-contract GasTest
 	forge test --isolate --match-contract GasTest
-	git diff --exit-code --stat -- snapshots || { echo "gas changed: look at snapshots/ and commit it"; exit 1; }
+	@git diff --exit-code --stat -- snapshots tests/vectors || \
+	  { echo "gas or a hash changed: look at the difference in snapshots/ and tests/vectors/, then commit it"; exit 1; }
 
 test-contracts: setup-contracts
 	$(BROWNIE_TEST)
@@ -56,8 +57,13 @@ format: setup ## Rewrite Python and Solidity in the house's format
 	$(ORACLE)/ruff check --fix .
 	forge fmt contracts tests/forge tests/halmos
 
-bench: setup-contracts ## Measure gas next to its baselines; writes docs/benchmarks/gas.json
-	$(CONTRACTS)/python scripts/bench/gas.py --json docs/benchmarks/gas.json
+bench: setup-contracts ## Measure gas next to its baselines; writes docs/benchmarks and the tables made from it
+	$(CONTRACTS)/python scripts/bench/gas.py --json docs/benchmarks/gas.json --markdown docs/benchmarks/README.md
+	$(CONTRACTS)/python scripts/costs.py --write
+	$(CONTRACTS)/python scripts/readme_gas.py --write
+
+abis: setup-contracts ## Write deployments/abi anew, after the contracts changed
+	$(CONTRACTS)/brownie run scripts/deploy abis
 
 proofs: setup ## Prove the rules of money by symbolic execution (Halmos)
 	ORACLE=$(CURDIR)/$(ORACLE) scripts/halmos.sh
@@ -83,7 +89,9 @@ setup-oracle: .cache/oracle.stamp
 	@touch $@
 
 .cache/node.stamp: package-lock.json .cache/prerequisites.stamp
-	npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	# Versions and checksums from the lock, which stays untouched. (`npm ci` would insist on an entry for the binaries of
+	# every platform, also of those that are not published for it.)
+	npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 .cache/contracts.stamp: requirements/contracts.lock .cache/prerequisites.stamp
@@ -106,7 +114,8 @@ lock: ## Resolve the lock files anew (needs uv)
 	uv pip compile -q --no-header --no-annotate --python-version 3.11 pyproject.toml \
 	  --extra worker --extra models --extra dev -o requirements/oracle.lock
 	sed -i.bak 's/+cpu//' requirements/oracle.lock && rm requirements/oracle.lock.bak
-	npm install --package-lock-only --ignore-scripts --no-audit --no-fund
+	rm -f package-lock.json
+	npm install --package-lock-only --ignore-scripts --no-audit --no-fund --omit-lockfile-registry-resolved
 
 clean: ## Remove what was built, not what was installed
 	rm -rf build .cache/forge crytic-export
