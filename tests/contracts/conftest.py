@@ -5,6 +5,7 @@ Everybody is named by role. Keys are made from names and guard nothing.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import sys
 from dataclasses import dataclass
@@ -13,10 +14,11 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from brownie import accounts, chain, project
+from brownie import accounts, chain, project, web3
 from brownie.test import stateful as brownie_stateful
 from eth_account import Account
 from eth_utils import keccak
+from web3.exceptions import TransactionNotFound
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -130,6 +132,23 @@ def suite(bare_suite, actors, attestor_actors, parameters):
         bare_suite.token.approve(bare_suite.attestors, bond, {"from": operator.account})
         bare_suite.attestors.join(signer.address, bond, {"from": operator.account})
     return bare_suite
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patience():
+    """A busy Anvil counts a transaction a moment before it can be asked for it; Brownie takes it for dropped then."""
+
+    def patient(ask, attempts=100):
+        def asked(transaction):
+            for _ in range(attempts):
+                with contextlib.suppress(TransactionNotFound):
+                    return ask(transaction)
+            return ask(transaction)
+
+        return asked
+
+    for name in ("get_transaction", "get_transaction_receipt"):
+        setattr(web3.eth, name, patient(getattr(web3.eth, name)))
 
 
 @pytest.fixture(autouse=True)
