@@ -1,0 +1,159 @@
+"""All settings, read once: from the environment (OPENLEDGER_…) over what stands in openledger.yaml.
+
+Every fault is reported at once. Nothing that is left out makes anything unsafe: no key means dry run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+
+from oracle.errors import NeedsPerson
+
+PREFIX = "OPENLEDGER_"
+FILE = "openledger.yaml"
+
+
+class BadSettings(NeedsPerson):
+    """At least one setting is wrong; the message names them all."""
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+Folder = Annotated[Path, AfterValidator(_absolute)]
+Gwei = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", yaml_file=FILE, validate_default=True
+    )
+
+    home: Folder = Field(
+        Path(".openledger"), description="Where everything embedded lives: database, blobs, keys, Redis."
+    )
+    database_url: str = Field(
+        "", description="sqlite:///PATH or postgresql://USER@HOST/NAME. Empty: SQLite in the home."
+    )
+    redis_url: SecretStr = Field(
+        SecretStr(""), description="redis://… or rediss://… of the queues. Empty: the private one of `openledger up`."
+    )
+    blobs: str = Field("", description="Any URL that fsspec understands (s3://…). Empty: a folder in the home.")
+    keys: str = Field("", description="Where the keys of private rows lie, as a URL of fsspec; never beside a backup.")
+    master_key_file: Folder | None = Field(None, description="32 bytes in hexadecimal that wrap those keys.")
+
+    rpc_urls: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (SecretStr("http://127.0.0.1:8545"),),
+        description="Nodes of one chain, separated by commas; the first is preferred.",
+    )
+    chain_id: int | None = Field(None, ge=1, description="The chain that every node has to be on.")
+    deployments: Folder = Field(Path("deployments"), description="The folder that the deployment wrote.")
+    finality: Literal["finalized", "safe"] | Annotated[int, Field(ge=0, le=10_000)] = Field(
+        "finalized", description="When a block counts for money: the chain's own tag, or a number of blocks on top."
+    )
+
+    keystore: Folder | None = Field(None, description="An encrypted keystore file (Web3 Secret Storage).")
+    password_file: Folder | None = Field(None, description="The file with its password.")
+    remote_signer: str | None = Field(None, description="URL of a web3signer instead of a keystore.")
+    remote_signer_address: str | None = Field(None, description="The account that the remote signer signs for.")
+    max_fee_gwei: Gwei = Field(200, description="No transaction ever offers more per unit of gas.")
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is written to the log.")
+    http_host: str = Field("127.0.0.1", description="Where the API listens.")
+    http_port: int = Field(8000, ge=0, le=65_535, description="And on which port.")
+
+    @field_validator("rpc_urls", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, YamlConfigSettingsSource(settings_cls)
+
+    # Where an embedded part stands, unless a setting moved it elsewhere.
+
+    @cached_property
+    def database(self) -> str:
+        return self.database_url or f"sqlite:///{self.home / 'ledger.db'}"
+
+    @cached_property
+    def blob_store(self) -> str:
+        return self.blobs or str(self.home / "blobs")
+
+    @cached_property
+    def key_store(self) -> str:
+        return self.keys or str(self.home / "keys" / "contributions")
+
+    @cached_property
+    def master_key(self) -> Path:
+        return self.master_key_file or self.home / "keys" / "master"
+
+
+def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Reads them all; raises BadSettings with every fault."""
+    faults = _strangers(environment)
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        faults += [_fault(details) for details in error.errors()]
+    except yaml.YAMLError as error:
+        faults.append(f"{FILE}: not YAML ({error})")
+    else:
+        faults += _contradictions(settings)
+        if not faults:
+            return settings
+    raise BadSettings("settings:\n" + "\n".join(f"  {fault}" for fault in faults))
+
+
+def _strangers(environment: Mapping[str, str]) -> list[str]:
+    """A misspelt variable would otherwise be a default in silence."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    faults = []
+    for name in sorted(environment):
+        if name.startswith(PREFIX) and name not in known:
+            if "PRIVATE_KEY" in name:
+                faults.append(f"{name}: a raw key does not belong into the environment; use {PREFIX}KEYSTORE")
+            else:
+                faults.append(f"{name}: no such setting")
+    return faults
+
+
+def _fault(details: Mapping[str, Any]) -> str:
+    # Without the value: it may be a secret.
+    return f"{PREFIX}{'.'.join(str(part) for part in details['loc'][:1]).upper()}: {details['msg']}"
+
+
+def _contradictions(settings: Settings) -> list[str]:
+    faults = []
+    if settings.keystore and settings.remote_signer:
+        faults.append(f"{PREFIX}KEYSTORE and {PREFIX}REMOTE_SIGNER: choose one")
+    if settings.keystore and not settings.password_file:
+        faults.append(f"{PREFIX}PASSWORD_FILE: missing; the keystore needs it")
+    if settings.remote_signer and not settings.remote_signer_address:
+        faults.append(f"{PREFIX}REMOTE_SIGNER_ADDRESS: missing; which account does the remote signer sign for?")
+    if not settings.rpc_urls:
+        faults.append(f"{PREFIX}RPC_URLS: empty; name at least one node")
+    return faults

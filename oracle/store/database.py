@@ -1,0 +1,149 @@
+"""One database: SQLite in WAL mode in a file, or PostgreSQL by URL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+
+from oracle.errors import NeedsPerson, Retry, Stop
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_BUSY_MS = 30_000
+
+
+class DatabaseUnavailable(Retry):
+    """The database does not answer, or another writer held it for too long."""
+
+
+class WrongRevision(Stop):
+    """The tables are not those that this version of the code was written for."""
+
+
+class Database:
+    """A pool of connections and the only way to a transaction."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            parsed = make_url(url)
+        except ArgumentError as error:
+            raise NeedsPerson(f"database URL: {error}; write sqlite:///PATH or postgresql://USER@HOST/NAME") from error
+        if parsed.drivername == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+            raise NeedsPerson(f"database {parsed.get_backend_name()}: only sqlite and postgresql are supported")
+        self.url = parsed
+        self.name = parsed.render_as_string(hide_password=True)
+        self.engine = _sqlite(parsed.database) if self.is_sqlite else create_engine(parsed, pool_pre_ping=True)
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.url.get_backend_name() == "sqlite"
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """All or nothing. On SQLite one writer at a time; on PostgreSQL rows are locked by who changes them."""
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except OperationalError as error:
+            raise DatabaseUnavailable(f"database {self.name}: {error.orig}; it is tried again") from error
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A consistent view that waits for no writer."""
+        try:
+            with self.engine.connect() as connection:
+                if self.is_sqlite:
+                    connection = connection.execution_options(sqlite_begin="BEGIN")
+                else:
+                    connection = connection.execution_options(
+                        isolation_level="REPEATABLE READ", postgresql_readonly=True
+                    )
+                with connection.begin():
+                    yield connection
+        except OperationalError as error:
+            raise DatabaseUnavailable(f"database {self.name}: {error.orig}; it is tried again") from error
+
+    # Revisions
+
+    def upgrade(self) -> None:
+        """Brings the tables to what this version expects; does nothing where they are already there."""
+        with self.transaction() as connection:
+            command.upgrade(self._alembic(connection), "head")
+
+    def revision(self) -> str | None:
+        """The revision that the tables are at; None in an empty database."""
+        with self.reading() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+
+    def require_current(self) -> None:
+        """Raises WrongRevision unless the tables are those of this version."""
+        found, expected = self.revision(), newest_revision()
+        if found != expected:
+            raise WrongRevision(
+                f"database {self.name}: its tables are at revision {found or 'none'}, this version needs {expected};"
+                " run `openledger database upgrade`"
+            )
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def _alembic(self, connection: Connection) -> Config:
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", str(_MIGRATIONS))
+        return config
+
+
+def newest_revision() -> str:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    head = ScriptDirectory.from_config(config).get_current_head()
+    assert head is not None
+    return head
+
+
+def _sqlite(path: str | None) -> Engine:
+    if not path or path == ":memory:":
+        raise NeedsPerson("an SQLite database needs a file: several processes share it")
+    folder = Path(path).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NeedsPerson(f"{folder}: cannot hold the database ({error})") from error
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_MS / 1000})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # the driver's own BEGIN comes too late: see _begin
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",  # in WAL mode NORMAL may forget the last commits when the power fails
+            "foreign_keys=ON",
+            "secure_delete=ON",  # what is erased is overwritten
+            f"busy_timeout={_BUSY_MS}",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A transaction that begins by reading and then writes fails at once if somebody else wrote in between, whatever
+        # the timeout. Writers therefore queue up at their beginning.
+        connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN IMMEDIATE"))
+
+    return engine
+
+
+def is_duplicate(error: DBAPIError) -> bool:
+    """Whether a unique constraint refused the row."""
+    state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorname", "")
+    return state in ("23505", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY")

@@ -1,0 +1,7 @@
+"""Every table there is, for migrations: importing this module imports all that own one."""
+
+from __future__ import annotations
+
+from oracle.store.columns import METADATA
+
+__all__ = ["METADATA"]
