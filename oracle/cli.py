@@ -2,15 +2,51 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from importlib import import_module
 
 import click
 
 from oracle import __version__
 from oracle.errors import OpenLedgerError
 
+# command → the module of oracle.commands that holds it under this name, and what `--help` says of it
+COMMANDS = {
+    "init": ("operator", "Make a home: folder, master key, database."),
+    "up": ("operator", "Start everything on this machine."),
+    "worker": ("operator", "Work for some of the queues."),
+    "beat": ("operator", "Send out what is done again and again."),
+    "api": ("operator", "Serve HTTP."),
+    "doctor": ("operator", "Look whether all is well, and how to mend what is not."),
+    "database": ("operator", "The database's tables."),
+    "work": ("operator", "What is parked, and going on with it."),
+    "settings": ("operator", "Every setting, and its value."),
+    "suite": ("chain", "Where the contracts stand."),
+}
 
-class _Group(click.Group):
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _ = COMMANDS[cmd_name]
+        try:
+            command = getattr(import_module(f"oracle.commands.{module}"), cmd_name)
+        except ModuleNotFoundError as error:
+            if (error.name or "").startswith("oracle"):
+                raise
+            raise click.ClickException(
+                f"{cmd_name} needs {error.name}: install the daemon's part with pip install 'openledger[daemon]'"
+            ) from None
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
+
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
@@ -18,24 +54,7 @@ class _Group(click.Group):
             raise click.ClickException(str(error)) from error
 
 
-@click.group(cls=_Group)
+@click.group(cls=_Commands)
 @click.version_option(__version__, prog_name="openledger")
 def main() -> None:
     """Remembers who made a specialised language model, and pays them each time it is used."""
-
-
-@main.command()
-@click.option("--rpc", default="http://127.0.0.1:8545", show_default=True, help="A node of the chain.")
-@click.option(
-    "--deployments",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("deployments"),
-    show_default=True,
-    help="The folder that the deployment wrote.",
-)
-def suite(rpc: str, deployments: Path) -> None:
-    """Where the contracts stand on the chain of a node, and whether the code there is alive."""
-    from oracle.chain.suite import standing
-
-    for name, address, code_bytes in standing(rpc, deployments):
-        click.echo(f"{name:<18} {address}  {code_bytes:>6} bytes of code")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from oracle.store import loops, work
 from oracle.store.columns import METADATA
 
-__all__ = ["METADATA"]
+__all__ = ["METADATA", "loops", "work"]

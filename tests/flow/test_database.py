@@ -49,9 +49,13 @@ def test_words__when_out_of_bounds__then_are_refused(words: Database, column: st
 
 
 def test_transaction__when_its_body_fails__then_leaves_nothing(words: Database) -> None:
-    with pytest.raises(ZeroDivisionError), words.transaction() as connection:
-        connection.execute(insert(WORDS).values(hash=bytes(32), amount=1))
-        _ = 1 // 0
+    def fail() -> None:
+        with words.transaction() as connection:
+            connection.execute(insert(WORDS).values(hash=bytes(32), amount=1))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     with words.reading() as connection:
         assert connection.execute(select(WORDS)).all() == []
 

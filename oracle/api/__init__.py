@@ -1,0 +1,1 @@
+"""HTTP: what apps, agents and watchers speak to."""

