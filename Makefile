@@ -21,7 +21,7 @@ export PYTHONHASHSEED ?= 0
 
 BROWNIE_TEST := $(CONTRACTS)/brownie test -q -W ignore
 
-.PHONY: help setup setup-contracts setup-oracle demo test test-unit test-forge test-contracts check format bench abis \
+.PHONY: help setup setup-contracts setup-oracle demo test test-unit test-flow test-forge test-contracts check format bench abis \
         proofs coverage mutation campaign lock clean
 
 help: ## What there is
@@ -30,10 +30,14 @@ help: ## What there is
 demo: setup-contracts ## Deploy the suite on a local chain and play one contribution all the way to a claim
 	PYTHONWARNINGS=ignore $(CONTRACTS)/brownie run scripts/demo
 
-test: setup test-unit test-forge test-contracts ## All tests
+test: setup test-unit test-flow test-forge test-contracts ## All tests
 
 test-unit: setup-oracle setup-contracts
 	$(ORACLE)/pytest tests/unit
+
+# Real servers on this machine: PostgreSQL (where it is installed), Redis, Anvil.
+test-flow: setup-oracle setup-contracts
+	$(ORACLE)/pytest tests/flow
 
 test-forge: setup-contracts
 	forge test --no-match-contract GasTest
@@ -112,7 +116,7 @@ $(SOLC): .cache/node.stamp .cache/contracts.stamp scripts/solc/install.py script
 lock: ## Resolve the lock files anew (needs uv)
 	uv pip compile -q --no-header --no-annotate --python-version 3.11 requirements/contracts.in -o requirements/contracts.lock
 	uv pip compile -q --no-header --no-annotate --python-version 3.11 pyproject.toml \
-	  --extra worker --extra models --extra dev -o requirements/oracle.lock
+	  --extra api --extra daemon --extra datanets --extra models --extra dev -o requirements/oracle.lock
 	sed -i.bak 's/+cpu//' requirements/oracle.lock && rm requirements/oracle.lock.bak
 	rm -f package-lock.json
 	npm install --package-lock-only --ignore-scripts --no-audit --no-fund --omit-lockfile-registry-resolved

@@ -75,7 +75,7 @@ class Settings(BaseSettings):
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is written to the log.")
     http_host: str = Field("127.0.0.1", description="Where the API listens.")
-    http_port: int = Field(8000, ge=0, le=65_535, description="And on which port.")
+    http_port: int = Field(8000, ge=0, le=65_535, description="And on which port; 0 takes any.")
 
     @field_validator("rpc_urls", mode="before")
     @classmethod

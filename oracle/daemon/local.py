@@ -22,7 +22,7 @@ import redis
 from oracle import jobs
 from oracle.config import Settings
 from oracle.daemon.processes import Process
-from oracle.daemon.programs import anvil, deploy_suite, http, redis_configuration, redis_server, rpc
+from oracle.daemon.programs import anvil, deploy_suite, free_port, http, redis_configuration, redis_server, rpc
 from oracle.errors import NeedsPerson, Stop
 from oracle.store.database import Database
 from oracle.store.vault import create_master_key
@@ -58,6 +58,7 @@ class Local:
     def __init__(self, settings: Settings, say: Say) -> None:
         self._settings = settings
         self._say = say
+        self._address = f"{settings.http_host}:{settings.http_port or free_port(settings.http_host)}"
         self._asked_to_end = threading.Event()
         self._running: list[Process] = []
 
@@ -80,7 +81,7 @@ class Local:
             self._openledger("beat", "beat")
             self._openledger("api", "api")
             self._await("API", self._api_answers)
-            self._say(f"Up: http://{settings.http_host}:{settings.http_port}/healthz. Ctrl-C takes everything down.")
+            self._say(f"Up: http://{self._address}/healthz. Ctrl-C takes everything down.")
             self._watch()
 
     # The parts
@@ -119,12 +120,13 @@ class Local:
         self._say(f"{name} started")
 
     def _api_answers(self) -> bool:
-        return http(f"http://{self._settings.http_host}:{self._settings.http_port}/healthz") is not None
+        return http(f"http://{self._address}/healthz") is not None
 
     # Living and ending
 
     def _start(self, name: str, *command: str | Path) -> None:
-        self._running.append(Process(name, command, self._settings.home / "log" / f"{name}.log"))
+        environment = {"OPENLEDGER_HTTP_PORT": self._address.rpartition(":")[2]}
+        self._running.append(Process(name, command, self._settings.home / "log" / f"{name}.log", environment))
 
     def _await(self, what: str, ready: Callable[[], bool]) -> None:
         until = time.monotonic() + _START

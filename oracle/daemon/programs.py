@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import shutil
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -57,10 +58,11 @@ def redis_server() -> Path:
     return Path(found)
 
 
-def redis_configuration(socket: Path) -> str:
+def redis_configuration(socket_file: Path) -> str:
     """Nothing but a socket file, and every message on the disk within a second."""
+    folder = socket_file.parent
     return (
-        f"port 0\nunixsocket {socket}\nunixsocketperm 600\ndir {socket.parent}\npidfile {socket.parent}/redis.pid\n"
+        f"port 0\nunixsocket {socket_file}\nunixsocketperm 600\ndir {folder}\npidfile {folder}/redis.pid\n"
         'daemonize no\nappendonly yes\nsave ""\nmaxmemory-policy noeviction\n'
     )
 
@@ -75,6 +77,13 @@ def anvil() -> Path:
     if not found:
         raise NeedsPerson("no anvil: run `make setup` in the repository, or set OPENLEDGER_RPC_URLS")
     return Path(found)
+
+
+def free_port(host: str) -> int:
+    """One that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
 
 
 def _stands(record: Path, node: str) -> bool:

@@ -94,8 +94,9 @@ def request(connection: Connection, step: str, subject: str, now: Timestamp) -> 
         dialect.insert(WORK)
         .values(step=step, subject=subject, state=State.WAITING, attempts=0, due_at=now, requested_at=now)
         .on_conflict_do_nothing()
+        .returning(WORK.c.id)
     )
-    return connection.execute(statement).rowcount == 1
+    return connection.execute(statement).first() is not None
 
 
 def take(connection: Connection, step: str, subject: str, seconds: int, now: Timestamp) -> Lease | None:

@@ -1,0 +1,107 @@
+"""`openledger up` on a real machine: all of it comes up, and nothing of it stays behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fixtures.queues import children
+from fixtures.waiting import eventually
+from oracle.daemon.processes import Process
+
+
+class Up:
+    """The command, without a chain: the contracts' environment is another one's business."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.environment = {
+            "OPENLEDGER_HOME": str(home),
+            "OPENLEDGER_HTTP_PORT": "0",
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        }
+        self.command = [sys.executable, "-m", "oracle", "up", "--no-chain"]
+        self.process = Process("up", self.command, home / "up.log", self.environment)
+
+    def address(self) -> str | None:
+        for line in (self.home / "up.log").read_text().splitlines():
+            if line.startswith("Up: "):
+                return line.split()[1].rstrip(".")
+        return None
+
+    def family(self) -> list[int]:
+        found, look = [self.process.pid], [self.process.pid]
+        while look:
+            try:
+                more = children(look.pop())
+            except OSError:
+                continue
+            found += more
+            look += more
+        return found
+
+
+@pytest.fixture
+def up(home: Path) -> Iterator[Up]:
+    started = Up(home)
+    yield started
+    started.process.end(60)
+
+
+def alive(family: list[int]) -> list[int]:
+    return [pid for pid in family if Path(f"/proc/{pid}").exists()]
+
+
+def health(address: str) -> tuple[int, dict[str, object]]:
+    try:
+        with urllib.request.urlopen(address, timeout=5) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_up__when_it_ends_in_whatever_way__then_leaves_no_process(up: Up, number: signal.Signals) -> None:
+    address = eventually("it is up", up.address)
+    eventually("the loops finish", lambda: health(address)[0] == 200)
+    family = up.family()
+    assert len(family) >= 8  # up, Redis, two watchers with a worker each and its pool, beat, API
+    os.kill(up.process.pid, number)
+    eventually("it ended", lambda: up.process.exit_code() is not None)
+    if number != signal.SIGKILL:
+        assert up.process.exit_code() == 0
+        assert alive(family[1:]) == []
+    eventually("nothing is left", lambda: not alive(family[1:]))
+
+
+def test_up__when_one_runs_in_this_home__then_a_second_one_refuses(up: Up) -> None:
+    eventually("it is up", up.address)
+    second = subprocess.run(up.command, env=os.environ | up.environment, capture_output=True, text=True, check=False)
+    assert second.returncode == 1
+    assert "held by another `openledger up`" in second.stderr
+    assert up.process.exit_code() is None
+
+
+def test_doctor__when_all_is_up__then_finds_nothing_and_else_says_what_to_do(up: Up) -> None:
+    def doctor() -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "oracle", "doctor"]
+        return subprocess.run(command, env=os.environ | up.environment, capture_output=True, text=True, check=False)
+
+    address = eventually("it is up", up.address)
+    eventually("the loops finish", lambda: health(address)[0] == 200)
+    (up.home / "keys" / "master").chmod(0o644)
+    up.process.end(60)
+    found = doctor()
+    assert found.returncode == 1
+    assert "WRONG  queues" in found.stdout and "`openledger up`" in found.stdout
+    assert "WRONG  master key" in found.stdout and "chmod 600" in found.stdout
+    assert "ok     database" in found.stdout
