@@ -8,16 +8,37 @@ from pathlib import Path
 
 import pytest
 
+from oracle.cli import COMMANDS
+
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import readme_gas  # noqa: E402
+import settings_table  # noqa: E402
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 
 def test_readme__its_gas_table__then_it_is_what_was_measured() -> None:
     assert readme_gas.shown() == readme_gas.gas_table(), "run scripts/readme_gas.py --write"
+
+
+def test_operations__its_table_of_settings__then_it_is_that_of_the_code() -> None:
+    assert settings_table.shown() == settings_table.table(), "run scripts/settings_table.py --write"
+
+
+def test_operations__its_list_of_metrics__then_it_is_that_of_the_code() -> None:
+    code = "\n".join(file.read_text(encoding="utf-8") for file in sorted((ROOT / "oracle").rglob("*.py")))
+    declared = re.findall(r'(Counter|Gauge|Histogram)\(\s*"(openledger_\w+)"', code)
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    table = page.partition("<!-- metrics: begin -->")[2].partition("<!-- metrics: end -->")[0]
+    assert set(re.findall(r"`(openledger_\w+)`", table)) == {name for _, name in declared}
+
+
+def test_commands__when_a_document_names_one__then_it_exists() -> None:
+    text = "\n".join(document.read_text(encoding="utf-8") for document in DOCUMENTS)
+    named = set(re.findall(r"(?:^    |`)openledger ([a-z]+)", text, re.MULTILINE))
+    assert named <= set(COMMANDS)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -9,9 +9,12 @@ ROOT = Path(__file__).resolve().parents[2] / "oracle"
 
 # From the top down. A part may import what stands below it, and itself.
 LAYERS = (
+    ("__main__",),
     ("cli",),
+    ("commands",),
     ("worker",),
     ("api", "web"),
+    ("daemon",),
     ("settlement",),
     ("serving",),
     ("attribution",),
@@ -22,7 +25,8 @@ LAYERS = (
     ("store",),
     ("jobs",),
     ("telemetry",),
-    ("config", "types", "errors", "__init__"),
+    ("config",),
+    ("types", "errors", "__init__"),
 )
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 
