@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from oracle.store import blocks, broadcasts, event_table, events, intents
 from oracle.store.columns import METADATA
 
-__all__ = ["METADATA"]
+__all__ = ["METADATA", "blocks", "broadcasts", "event_table", "events", "intents"]
