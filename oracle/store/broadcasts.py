@@ -128,12 +128,12 @@ def hold_lane(
         )
 
 
-def keep_lane(connection: Connection, chain: ChainId, sender: Address, holder: str) -> None:
+def keep_lane(connection: Connection, chain: ChainId, sender: Address, holder: str, until: Timestamp) -> None:
     """In the transaction that writes: raises LaneTaken if the lane was lost, and keeps others from it until the end."""
     kept = connection.execute(
         update(LANES)
         .where(and_(LANES.c.chain == chain, LANES.c.sender == sender, LANES.c.holder == holder))
-        .values(holder=holder)
+        .values(held_until=until)
     )
     if kept.rowcount != 1:
         raise LaneTaken(f"chain {chain}: the lane of {sender} went to another daemon; this one waits")

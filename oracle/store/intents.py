@@ -9,6 +9,8 @@ planned → reserved → broadcast → mined → final        mined and broadcas
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain as chained
+from itertools import count
 from typing import Any
 
 from sqlalchemy import (
@@ -113,7 +115,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Journaled:
-    """An intent with its place in the lane, as the sender works on it."""
+    """An intent with its place in the lane, as the sender works on it.
+
+    `block` is that of its transaction; while it is broadcast or parked, one after which its nonce was seen spent by
+    something else.
+    """
 
     intent: Intent
     position: int
@@ -204,6 +210,19 @@ def move(connection: Connection, key: str, state: str, *, only_from: tuple[str, 
             f"intent {key}: cannot become {state} from {journaled(connection, key).state};"
             f" allowed is {' or '.join(allowed)}"
         )
+
+
+def highest_nonce(connection: Connection, chain: ChainId, sender: Address) -> int:
+    """The last place of the lane that an intent holds; -1 where none does."""
+    highest = connection.execute(
+        select(func.max(INTENTS.c.nonce)).where(INTENTS.c.chain == chain, INTENTS.c.sender == sender)
+    ).scalar_one()
+    return -1 if highest is None else int(highest)
+
+
+def unused_key(connection: Connection, wanted: str) -> str:
+    known = set(connection.execute(select(INTENTS.c.key).where(INTENTS.c.key.startswith(wanted))).scalars())
+    return next(key for key in chained([wanted], (f"{wanted}:{again}" for again in count(2))) if key not in known)
 
 
 def nonces_taken(connection: Connection, chain: ChainId, sender: Address, at_least: int) -> set[int]:
