@@ -29,6 +29,8 @@ Round = Callable[[Ground, Celery], object]
 STEPS: Mapping[str, Step] = {}
 
 ROUNDS: Mapping[str, Round] = {
+    "settle.index": lambda ground, app: ground.indexer.catch_up(),
+    "settle.send": lambda ground, app: ground.sender.advance() if ground.sender else None,
     "settle.reconcile": lambda ground, app: reconcile(ground.database, partial(jobs.hint, app)),
 }
 

@@ -15,21 +15,24 @@ from pathlib import Path
 import pytest
 
 from fixtures.queues import children
+from fixtures.suite import Suite
 from fixtures.waiting import eventually
 from oracle.daemon.processes import Process
 
 
 class Up:
-    """The command, without a chain: the contracts' environment is another one's business."""
+    """The command, on a chain that is there already."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, suite: Suite) -> None:
         self.home = home
         self.environment = {
             "OPENLEDGER_HOME": str(home),
             "OPENLEDGER_HTTP_PORT": "0",
+            "OPENLEDGER_RPC_URLS": suite.anvil.url,
+            "OPENLEDGER_DEPLOYMENTS": str(suite.deployments),
             "PYTHONPATH": os.pathsep.join(sys.path),
         }
-        self.command = [sys.executable, "-m", "oracle", "up", "--no-chain"]
+        self.command = [sys.executable, "-m", "oracle", "up"]
         self.process = Process("up", self.command, home / "up.log", self.environment)
 
     def address(self) -> str | None:
@@ -51,8 +54,8 @@ class Up:
 
 
 @pytest.fixture
-def up(home: Path) -> Iterator[Up]:
-    started = Up(home)
+def up(home: Path, suite: Suite) -> Iterator[Up]:
+    started = Up(home, suite)
     yield started
     started.process.end(60)
 
