@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from kombu.connection import Connection as Broker
 from kombu.exceptions import KombuError
@@ -24,10 +24,12 @@ from oracle.types import Timestamp
 Ask = Callable[[Settings, Timestamp], Iterator[Finding]]
 
 
-def examine(settings: Settings, clock: Callable[[], float] = time.time) -> list[Finding]:
+def examine(
+    settings: Settings, clock: Callable[[], float] = time.time, parts: Mapping[str, Ask] | None = None
+) -> list[Finding]:
     """Asks all of them, whatever the first one says."""
     now = Timestamp(int(clock()))
-    return [finding for part, ask in PARTS.items() for finding in _asked(part, ask, settings, now)]
+    return [finding for part, ask in (parts or PARTS).items() for finding in _asked(part, ask, settings, now)]
 
 
 def _asked(part: str, ask: Ask, settings: Settings, now: Timestamp) -> list[Finding]:
