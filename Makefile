@@ -21,7 +21,7 @@ export PYTHONHASHSEED ?= 0
 
 BROWNIE_TEST := $(CONTRACTS)/brownie test -q -W ignore
 
-.PHONY: help setup setup-contracts setup-oracle demo test test-unit test-flow test-forge test-contracts check format bench abis \
+.PHONY: help setup setup-contracts setup-oracle demo test test-oracle test-suite test-unit test-flow test-forge test-contracts check format bench abis \
         proofs coverage mutation campaign lock clean
 
 help: ## What there is
@@ -30,13 +30,20 @@ help: ## What there is
 demo: setup-contracts ## Deploy the suite on a local chain and play one contribution all the way to a claim
 	PYTHONWARNINGS=ignore $(CONTRACTS)/brownie run scripts/demo
 
-test: setup test-unit test-flow test-forge test-contracts ## All tests
+test: setup ## All tests, those of the oracle beside those of the contracts
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-oracle test-suite
 
-test-unit: setup-oracle setup-contracts
+test-oracle: setup
+	$(ORACLE)/pytest tests/unit tests/flow
+
+test-suite: setup-contracts
+	@$(MAKE) --no-print-directory test-forge test-contracts
+
+test-unit: setup
 	$(ORACLE)/pytest tests/unit
 
 # Real servers on this machine: PostgreSQL (where it is installed), Redis, Anvil.
-test-flow: setup-oracle setup-contracts
+test-flow: setup
 	$(ORACLE)/pytest tests/flow
 
 test-forge: setup-contracts
