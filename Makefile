@@ -83,7 +83,7 @@ coverage: setup-contracts ## Lines and branches that the Forge tests reach
 	forge coverage --report summary --no-match-coverage '(tests|baselines|doubles)/'
 
 mutation: setup-contracts ## Break the contracts that move money in every small way and count what the tests notice
-	$(CONTRACTS)/python scripts/mutate.py
+	$(CONTRACTS)/python scripts/mutate.py --json build/mutation.json
 
 campaign: setup-contracts ## Long fuzzing: 100,000 runs, invariants 1024 × 64
 	FOUNDRY_PROFILE=campaign forge test --no-match-contract GasTest

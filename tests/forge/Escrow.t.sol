@@ -89,7 +89,11 @@ contract EscrowTest is Suite {
         _settle(voucher(CONSUMER_KEY, consumer, 250));
         vm.assertEq(escrow.collectedOf(BATCH), 250, "sum of the batch");
         vm.assertEq(escrow.accountOf(consumer).spent, 250, "spent");
+        vm.assertEq(_settle(voucher(CONSUMER_KEY, consumer, 251)), 1, "a single wei");
+        vm.assertEq(escrow.collectedOf(BATCH), 251, "counts like any other");
+        vm.recordLogs();
         vm.assertEq(escrow.settle(BATCH, new IInferenceEscrow.Voucher[](0)), 0, "no vouchers");
+        vm.assertEq(vm.getRecordedLogs().length, 0, "and nothing to tell");
     }
 
     function test_Settle_WhenAVoucherCannotBeTaken_ThenTheReasonIsTold() external {
