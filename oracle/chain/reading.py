@@ -38,30 +38,31 @@ def heads(rpc: Rpc, finality: Finality) -> Heads:
     requests: list[Request] = [("eth_getBlockByNumber", ["latest", False])]
     if isinstance(finality, str):
         requests.append(("eth_getBlockByNumber", [finality, False]))
-    answers = rpc.batch(requests, _no_refusal)
-    head = header(answers[0])
-    if isinstance(finality, int):
-        return Heads(head, BlockNumber(max(0, head.number - finality)), None)
-    final = header(answers[1])
-    return Heads(head, final.number, final)
+
+    def understand(answers: list[Any]) -> Heads:
+        found = [header(answer) for answer in willing(answers)]
+        if isinstance(finality, int):
+            return Heads(found[0], BlockNumber(max(0, found[0].number - finality)), None)
+        return Heads(found[0], found[1].number, found[1])
+
+    return rpc.read(requests, understand)
 
 
 def headers(rpc: Rpc, numbers: Sequence[int]) -> list[Header]:
     """All from one node. Where the numbers are consecutive, so are the blocks: each is the parent of the next."""
 
-    def check(answers: list[Any]) -> None:
-        _no_refusal(answers)
-        found = [header(answer) for answer in answers]
+    def understand(answers: list[Any]) -> list[Header]:
+        found = [header(answer) for answer in willing(answers)]
         for number, this, before in zip(numbers, found, [None, *found]):
             if this.number != number:
                 raise BadAnswer(f"block {this.number} in place of {number}")
             if before is not None and before.number + 1 == this.number and this.parent != before.hash:
                 raise BadAnswer(f"block {number} does not follow from block {before.number}")
+        return found
 
     if not numbers:
         return []
-    answers = rpc.batch([("eth_getBlockByNumber", [hex(number), False]) for number in numbers], check)
-    return [header(answer) for answer in answers]
+    return rpc.read([("eth_getBlockByNumber", [hex(number), False]) for number in numbers], understand)
 
 
 class Receipts:
@@ -101,21 +102,23 @@ class Receipts:
     def _of(self, blocks: Sequence[Header]) -> dict[int, list[Log]]:
         if self._whole_blocks:
             asked: list[Request] = [("eth_getBlockReceipts", ["0x" + block.hash.hex()]) for block in blocks]
-            answers = self._rpc.batch(asked, lambda answers: _proven_or_unknown(blocks, answers))
-            if not _method_missing(answers):
-                return {block.number: proven(block, answer) for block, answer in zip(blocks, answers)}
+            found = self._rpc.read(asked, lambda answers: _of_blocks(blocks, answers))
+            if found is not None:
+                return found
             self._whole_blocks = False
         return {block.number: self._one_by_one(block) for block in blocks}
 
     def _one_by_one(self, block: Header) -> list[Log]:
         """For nodes without eth_getBlockReceipts."""
         asked: list[Request] = [("eth_getTransactionReceipt", [tx]) for tx in block.transactions]
+        return self._rpc.read(asked, lambda answers: proven(block, willing(answers))) if asked else []
 
-        def check(answers: list[Any]) -> None:
-            _no_refusal(answers)
-            proven(block, answers)
 
-        return proven(block, self._rpc.batch(asked, check)) if asked else []
+def _of_blocks(blocks: Sequence[Header], answers: list[Any]) -> dict[int, list[Log]] | None:
+    """None where the node does not know the method."""
+    if any(isinstance(answer, NodeError) and answer.code == _NO_SUCH_METHOD for answer in answers):
+        return None
+    return {block.number: proven(block, answer) for block, answer in zip(blocks, willing(answers))}
 
 
 def proven(block: Header, receipts: Any) -> list[Log]:
@@ -138,21 +141,11 @@ def proven(block: Header, receipts: Any) -> list[Log]:
     return logs
 
 
-def _method_missing(answers: Sequence[Any]) -> bool:
-    return any(isinstance(answer, NodeError) and answer.code == _NO_SUCH_METHOD for answer in answers)
-
-
-def _proven_or_unknown(blocks: Sequence[Header], answers: list[Any]) -> None:
-    if _method_missing(answers):
-        return
-    _no_refusal(answers)
-    for block, answer in zip(blocks, answers):
-        proven(block, answer)
-
-
-def _no_refusal(answers: Sequence[Any]) -> None:
+def willing(answers: list[Any]) -> list[Any]:
+    """The same answers, none of which is a refusal."""
     for answer in answers:
         if isinstance(answer, NodeError):
             if is_too_much(answer):
                 raise TooMuch(f"a node refuses: {answer}")
             raise BadAnswer(str(answer))
+    return answers
