@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oracle.chain.contracts import CONTRACTS, AddressBook
-from oracle.chain.decoding import Decoder, UnknownEvent, abi_type, decoded, kinds
+from oracle.chain.decoding import Decoder, UnknownEvent, abi_type, checksummed, decoded, kinds
 from oracle.store.arguments import from_json, stored_type
 from oracle.store.event_table import Kind
 from oracle.types import Address, ChainId
@@ -86,6 +86,11 @@ def test_row__of_any_event_of_the_suite__then_its_words_come_back_as_they_were(d
     assert (row.block, row.log_index, row.kind) == (9, 5, IDS[kind.address, kind.topic])
     raw = [bytes.fromhex(topic[2:]) for topic in log["topics"][1:]]
     assert [row.topic1, row.topic2, row.topic3] == raw + [None] * (3 - len(raw))
+
+
+@given(st.binary(min_size=20, max_size=20))
+def test_checksummed__of_any_account__then_as_eth_utils_has_it(account: bytes) -> None:
+    assert checksummed(account.hex()) == to_checksum_address(account)
 
 
 def kind_named(name: str) -> Kind:
