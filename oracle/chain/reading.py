@@ -1,9 +1,13 @@
 """Blocks and their logs, in a form that proves that none is missing.
 
 The logs of a block are taken from the receipts of all its transactions, asked for by the block's hash. They count as
-complete only if there are as many receipts as transactions, in their order, if the logs are numbered without a gap, and
-if together they make exactly the bloom filter of the header. So whatever a node leaves out is noticed, unless it also
-invents a header; headers are linked by their parents' hashes and compared between nodes where it matters.
+complete only if there are as many receipts as transactions, in their order, if the logs are numbered without a gap, if
+together they make exactly the bloom filter of the header, and if the receipts have the root that the header names. So
+whatever a node leaves out is noticed, unless it also invents a header; headers are linked by their parents' hashes and
+compared between nodes where it matters.
+
+(Where a chain has transactions of its own, whose receipts are encoded in a way not known here, the root is not
+compared. Then one thing can go unnoticed: the last logs of a block, if each repeats account and topics of another.)
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from typing import Any, Literal
 
 from oracle.chain.endpoint import BadAnswer, is_too_much
 from oracle.chain.headers import Header, bloom_of, header
+from oracle.chain.receipts_root import receipts_root
 from oracle.chain.rpc import Rpc, TooMuch
 from oracle.chain.spans import Span
 from oracle.chain.transport import NodeError, Request
@@ -136,6 +141,8 @@ def proven(block: Header, receipts: Any) -> list[Log]:
             raise BadAnswer(f"the logs of {where} are of another block")
         if bloom_of(logs) != block.bloom:
             raise BadAnswer(f"the {len(logs)} logs of {where} do not make the bloom filter of its header")
+        if block.receipts_root is not None and receipts_root(receipts) not in (None, block.receipts_root):
+            raise BadAnswer(f"the receipts of {where} do not have the root of its header")
     except (KeyError, TypeError, ValueError) as error:
         raise BadAnswer(f"receipts of {where} without {error}") from error
     return logs

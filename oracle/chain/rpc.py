@@ -81,7 +81,7 @@ class Rpc:
     def read(self, requests: Sequence[Request], understand: Understand[Found]) -> Found:
         """What the answers of one node mean, of the first node whose answers mean anything."""
         failures: list[str] = []
-        for _ in range(self._rounds * len(self.endpoints)):
+        for attempt in range(1, self._rounds * len(self.endpoints) + 1):
             endpoint = self._next(failures)
             try:
                 self._agree(endpoint)
@@ -90,7 +90,8 @@ class Rpc:
                 rest = endpoint.failed(error, self._clock(), self._chance())
                 failures.append(f"{endpoint.name}: {error}")
                 log.warning("node %s: %s; it rests for %.1f s", endpoint.name, error, rest)
-                if isinstance(error, Unreachable) and error.slow and len(requests) > 1:
+                slow = isinstance(error, Unreachable) and error.slow
+                if slow and len(requests) > 1 and attempt >= len(self.endpoints):
                     raise TooMuch(f"{endpoint.name}: {error}, to {len(requests)} requests at once") from error
             else:
                 endpoint.succeeded()
@@ -99,7 +100,8 @@ class Rpc:
 
     def each(self, requests: Sequence[Request]) -> list[tuple[str, list[Any]]]:
         """What every node says that can be asked at all, for questions on which one node must not decide alone."""
-        said = []
+        said: list[tuple[str, list[Any]]] = []
+        slow: str | None = None
         for endpoint in self.endpoints:
             if endpoint.excluded:
                 continue
@@ -108,6 +110,10 @@ class Rpc:
                 said.append((endpoint.name, endpoint.send(requests)))
             except Unreachable as error:
                 endpoint.failed(error, self._clock(), self._chance())
+                if error.slow:
+                    slow = str(error)
+        if not said and slow is not None:
+            raise TooMuch(f"every node: {slow}")
         return said
 
     def _agree(self, endpoint: Endpoint) -> None:

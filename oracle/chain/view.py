@@ -79,6 +79,13 @@ def receipts(rpc: Rpc, hashes: Sequence[TxHash]) -> dict[TxHash, Receipt]:
     return {receipt.tx: receipt for receipt in found if there[receipt.block] == receipt.block_hash}
 
 
+def newest_nonce(rpc: Rpc, sender: Address) -> int:
+    """By the node that knows most: a place that one which is behind calls free may be taken."""
+    said = rpc.each([("eth_getTransactionCount", [sender, "latest"])])
+    counts = [int(answers[0], 16) for _, answers in said if isinstance(answers[0], str)]
+    return max(counts, default=0)
+
+
 def still_there(rpc: Rpc, block: BlockNumber, block_hash: BlockHash) -> bool:
     return headers(rpc, [block])[0].hash == block_hash
 
