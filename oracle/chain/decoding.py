@@ -13,7 +13,6 @@ from typing import Any
 
 from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
-from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
 
 from oracle.chain.contracts import CONTRACTS, AddressBook, read_abi
@@ -32,7 +31,9 @@ class UnknownEvent(NeedsPerson):
 
 @lru_cache(maxsize=1 << 16)
 def checksummed(digits: str) -> Address:
-    return Address(to_checksum_address("0x" + digits))
+    """EIP-55 of 40 small digits; several times as fast as eth_utils, which was a fifth of all of the indexer's time."""
+    hashed = keccak(digits.encode()).hex()
+    return Address("0x" + "".join([d.upper() if h > "7" else d for d, h in zip(digits, hashed)]))
 
 
 def abi_type(entry: Mapping[str, Any]) -> str:

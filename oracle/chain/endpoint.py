@@ -49,7 +49,7 @@ class Endpoint:
         return self.chain
 
     def send(self, requests: Sequence[Request]) -> list[Any]:
-        answers = self.transport.send(requests)
+        answers = self.transport.send(requests) if requests else []
         for answer in answers:
             if isinstance(answer, NodeError) and is_rate_limit(answer):
                 raise Unreachable(f"rate limit: {answer}")

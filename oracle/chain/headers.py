@@ -22,6 +22,7 @@ class Header(NamedTuple):
     timestamp: Timestamp
     bloom: int
     transactions: tuple[str, ...]  # hashes, as the node writes them
+    receipts_root: bytes | None = None  # None on chains that leave it out or empty
 
 
 def header(answer: Mapping[str, Any] | None) -> Header:
@@ -36,9 +37,15 @@ def header(answer: Mapping[str, Any] | None) -> Header:
             Timestamp(int(answer["timestamp"], 16)),
             int(answer["logsBloom"], 16),
             tuple(answer["transactions"]),
+            _root(answer.get("receiptsRoot")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise BadAnswer(f"a block without {error}") from error
+
+
+def _root(digits: str | None) -> bytes | None:
+    root = bytes.fromhex((digits or "0x")[2:])
+    return root if any(root) else None
 
 
 @lru_cache(maxsize=1 << 17)

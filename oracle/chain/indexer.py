@@ -11,23 +11,19 @@ from time import time
 from oracle.chain import stops
 from oracle.chain.contracts import AddressBook
 from oracle.chain.decoding import Decoder, kinds
-from oracle.chain.headers import Header, bloom_bits, header, may_hold
+from oracle.chain.headers import Header, bloom_bits, may_hold
+from oracle.chain.history import History
+from oracle.chain.line import ChainMoved, Line
 from oracle.chain.reading import Finality, Heads, Receipts, headers, heads
 from oracle.chain.rpc import Rpc, TooMuch
 from oracle.chain.spans import Span
-from oracle.chain.transport import NodeError
-from oracle.errors import Retry
 from oracle.store import blocks
 from oracle.store.blocks import Block, Progress
 from oracle.store.database import Database
 from oracle.store.event_table import NewEvent, put_events, register_kinds, remove_events_above
-from oracle.types import BlockHash, BlockNumber, Timestamp
+from oracle.types import BlockNumber
 
 log = logging.getLogger(__name__)
-
-
-class ChainMoved(Retry):
-    """The chain or the nodes changed while they were being read; nothing was written."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,10 @@ class _Known:
 
 
 class Indexer:
-    """One step reads, checks, and then writes everything it found in a single transaction."""
+    """One step reads, checks, and then writes everything it found in a single transaction.
+
+    `by_logs` is for a long past on a busy chain; oracle.chain.history says what it gives up.
+    """
 
     def __init__(
         self,
@@ -59,6 +58,7 @@ class Indexer:
         deployments: Path,
         finality: Finality,
         *,
+        by_logs: bool = False,
         blocks_at_once: int = 100,
         most_blocks_at_once: int = 1000,
         now: Callable[[], float] = time,
@@ -67,7 +67,9 @@ class Indexer:
         self._rpc, self._database, self._book, self._finality = rpc, database, book, finality
         self._span = Span(blocks_at_once, most_blocks_at_once)
         self._receipts = Receipts(rpc)
-        self._now, self._edge = now, edge
+        self._history = History(rpc, list(book.addresses.values()), 1000, 50_000) if by_logs else None
+        self._line = Line(rpc, database, book.chain, now)
+        self._edge = edge
         self._kinds = kinds(book, deployments)
         self._decoder: Decoder | None = None
         self._masks = [bloom_bits(address.lower()) for address in book.addresses.values()]
@@ -94,15 +96,20 @@ class Indexer:
 
     def _step(self, known: _Known) -> Step:
         chain = heads(self._rpc, self._finality)
-        ancestor = self._ancestor(known, chain.head)
+        ancestor = self._line.ancestor(known.kept, chain.head)
         start = self._book.first_block if ancestor is None else ancestor.number + 1
-        end = min(chain.head.number, start + self._span.size - 1)
-        found = headers(self._rpc, range(start, end + 1))
-        if found and ancestor is not None and found[0].parent != ancestor.hash:
+        found = self._headers(start, chain)
+        consecutive = found and ancestor is not None and found[0].number == start
+        if consecutive and ancestor is not None and found[0].parent != ancestor.hash:
             raise ChainMoved(f"block {start} does not follow from block {ancestor.number} any more; it is read again")
         rows = self._read(found)
         self._edge("read")
         return self._write(known, ancestor, chain, found, rows)
+
+    def _headers(self, start: int, chain: Heads) -> list[Header]:
+        if self._history is not None and start < chain.final:
+            return self._history.blocks(start, chain.final)
+        return headers(self._rpc, range(start, min(chain.head.number, start + self._span.size - 1) + 1))
 
     def _known(self) -> _Known:
         with self._database.reading() as connection:
@@ -112,57 +119,6 @@ class Indexer:
                 return _Known(None, [])
             first = progress.first if progress.final is None else progress.final
             return _Known(progress, blocks.blocks_from(connection, self._book.chain, first))
-
-    def _ancestor(self, known: _Known, head: Header) -> Block | None:
-        """The last block of ours that is still in the chain; None where we have none yet."""
-        if not known.kept:
-            return None
-        reachable = [block for block in known.kept if block.number <= head.number]
-        if not reachable:
-            raise ChainMoved(
-                f"the nodes of chain {self._book.chain} are at block {head.number}, but block {known.kept[0].number}"
-                " was final before: they are still syncing, or the chain was reset (then use another database)"
-            )
-        if self._hash_now(reachable[-1].number) == reachable[-1].hash:
-            return reachable[-1] if head.number >= known.kept[-1].number else known.kept[-1]
-        now = headers(self._rpc, [block.number for block in reachable])
-        for block, there in reversed(list(zip(reachable, now))):
-            if block.hash == there.hash:
-                return block
-        if known.progress is None or known.progress.final is None:
-            return None
-        self._deep(reachable[0], now[0].hash)
-        raise AssertionError("unreachable")
-
-    def _hash_now(self, number: BlockNumber) -> BlockHash:
-        return headers(self._rpc, [number])[0].hash
-
-    def _deep(self, was: Block, now: BlockHash) -> None:
-        """One node alone cannot stop settlement: all that answer have to have lost the block."""
-        for name, answers in self._rpc.each([("eth_getBlockByNumber", [hex(was.number), False])]):
-            answer = answers[0]
-            if not isinstance(answer, NodeError) and answer is not None and header(answer).hash == was.hash:
-                raise ChainMoved(
-                    f"nodes disagree on final block {was.number}: {name} has 0x{was.hash.hex()} as before, another says"
-                    f" 0x{now.hex()}; remove the wrong one from OPENLEDGER_RPC_URLS"
-                )
-        first, now = self._first_replaced(was, now)
-        with self._database.transaction() as connection:
-            at = Timestamp(int(self._now()))
-            blocks.raise_stop(connection, self._book.chain, first.number, first.hash, now, at)
-        with self._database.reading() as connection:
-            stops.require_none(connection, self._book.chain)
-
-    def _first_replaced(self, last: Block, now: BlockHash) -> tuple[Block, BlockHash]:
-        """The oldest block that we keep and that the chain no longer has: who clears the mark starts there."""
-        with self._database.reading() as connection:
-            older = [b for b in blocks.blocks_from(connection, self._book.chain, 0) if b.number < last.number]
-        for block in reversed(older):
-            there = self._hash_now(block.number)
-            if block.hash == there:
-                break
-            last, now = block, there
-        return last, now
 
     def _read(self, found: Sequence[Header]) -> dict[int, list[NewEvent]]:
         decoder = self._decoder or self._prepare()

@@ -10,7 +10,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from oracle.chain.endpoint import BadAnswer, Endpoint
 from oracle.chain.transport import HttpTransport, NodeError, Request, Transport, Unreachable
@@ -21,8 +21,10 @@ log = logging.getLogger(__name__)
 
 LONGEST_SLEEP_S = 30.0  # a node that wants to be left alone for longer is an error for the caller, not a wait
 
-Check = Callable[[list[Any]], None]
-"""Raises BadAnswer where the answers contradict themselves; then another node is asked."""
+Found = TypeVar("Found")
+
+Understand = Callable[[list[Any]], Found]
+"""From the answers to what they mean; raises BadAnswer where they contradict themselves, and another node is asked."""
 
 
 class NodesUnavailable(Retry):
@@ -61,51 +63,58 @@ class Rpc:
     def chain(self) -> ChainId:
         """The chain of all nodes: the expected one, else that of the first node that answers."""
         if self.expected is None:
-            self.batch([("eth_chainId", [])])
+            self.read([], list)  # asking for nothing else
         assert self.expected is not None
         return self.expected
 
-    def call(self, method: str, *params: Any, check: Check | None = None) -> Any:
+    def call(self, method: str, *params: Any) -> Any:
         """The result; raises NodeError where the node refuses."""
-        answer = self.batch([(method, params)], check)[0]
+        answer = self.batch([(method, params)])[0]
         if isinstance(answer, NodeError):
             raise answer
         return answer
 
-    def batch(self, requests: Sequence[Request], check: Check | None = None) -> list[Any]:
+    def batch(self, requests: Sequence[Request]) -> list[Any]:
         """A result or a NodeError for each request, all from the same node."""
+        return self.read(requests, list)
+
+    def read(self, requests: Sequence[Request], understand: Understand[Found]) -> Found:
+        """What the answers of one node mean, of the first node whose answers mean anything."""
         failures: list[str] = []
-        for _ in range(self._rounds * len(self.endpoints)):
+        for attempt in range(1, self._rounds * len(self.endpoints) + 1):
             endpoint = self._next(failures)
             try:
-                return self._ask(endpoint, requests, check)
+                self._agree(endpoint)
+                found = understand(endpoint.send(requests))
             except (Unreachable, BadAnswer) as error:
                 rest = endpoint.failed(error, self._clock(), self._chance())
                 failures.append(f"{endpoint.name}: {error}")
                 log.warning("node %s: %s; it rests for %.1f s", endpoint.name, error, rest)
-                if isinstance(error, Unreachable) and error.slow and len(requests) > 1:
+                slow = isinstance(error, Unreachable) and error.slow
+                if slow and len(requests) > 1 and attempt >= len(self.endpoints):
                     raise TooMuch(f"{endpoint.name}: {error}, to {len(requests)} requests at once") from error
+            else:
+                endpoint.succeeded()
+                return found
         raise self._unavailable(failures)
 
     def each(self, requests: Sequence[Request]) -> list[tuple[str, list[Any]]]:
         """What every node says that can be asked at all, for questions on which one node must not decide alone."""
-        said = []
+        said: list[tuple[str, list[Any]]] = []
+        slow: str | None = None
         for endpoint in self.endpoints:
             if endpoint.excluded:
                 continue
             try:
-                said.append((endpoint.name, self._ask(endpoint, requests, None)))
+                self._agree(endpoint)
+                said.append((endpoint.name, endpoint.send(requests)))
             except Unreachable as error:
                 endpoint.failed(error, self._clock(), self._chance())
+                if error.slow:
+                    slow = str(error)
+        if not said and slow is not None:
+            raise TooMuch(f"every node: {slow}")
         return said
-
-    def _ask(self, endpoint: Endpoint, requests: Sequence[Request], check: Check | None) -> list[Any]:
-        self._agree(endpoint)
-        answers = endpoint.send(requests)
-        if check is not None:
-            check(answers)
-        endpoint.succeeded()
-        return answers
 
     def _agree(self, endpoint: Endpoint) -> None:
         if endpoint.knows_chain(self._clock()):

@@ -25,7 +25,7 @@ from oracle.chain.rpc import Rpc
 from oracle.chain.signer import Signer
 from oracle.chain.simulation import Simulated, Unclear, simulate
 from oracle.chain.transaction import Transaction, transaction_hash
-from oracle.chain.view import View, view
+from oracle.chain.view import View, newest_nonce, view
 from oracle.errors import NeedsPerson
 from oracle.store.broadcasts import Broadcast, Fees
 from oracle.store.database import Database
@@ -120,6 +120,7 @@ class Sender:
 
     def _begin(self, now: View, done: Advance) -> None:
         flying = len(self._lane.open("reserved", "broadcast"))
+        newest: int | None = None
         for entry in self._lane.open("planned"):
             if flying >= self._in_flight:
                 done.waiting[entry.key] = f"{flying} others are on their way"
@@ -133,7 +134,8 @@ class Sender:
             except TooDear as error:
                 done.waiting[entry.key] = str(error)
                 continue
-            nonce = self._lane.reserve(entry, now.nonce)
+            newest = max(now.nonce, newest_nonce(self._rpc, self._signer.address)) if newest is None else newest
+            nonce = self._lane.reserve(entry, newest)
             flying += 1
             self._send(entry, nonce, simulated.gas, offered, now, done)
 

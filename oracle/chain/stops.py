@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from oracle.errors import Stop
-from oracle.store import blocks
+from oracle.store import blocks, intents
 from oracle.store.blocks import Progress, StopMark
 from oracle.store.event_table import remove_events_above
 from oracle.types import BlockNumber, ChainId, Timestamp
@@ -34,7 +34,8 @@ def said(mark: StopMark) -> str:
 def clear(connection: Connection, mark: StopMark, because: str, at: Timestamp) -> int:
     """Everything from the replaced block on is forgotten, to be read anew; returns how many events that were.
 
-    Cursors of consumers stay where they are: what they have counted is counted, and only a person can take it back.
+    Intents that had ended there are followed again: what was signed for them is sent once more, as it is. Cursors of
+    consumers stay where they are: what they have counted is counted, and only a person can take it back.
     """
     if not blocks.clear_stop(connection, mark, because, at):
         return 0
@@ -42,6 +43,8 @@ def clear(connection: Connection, mark: StopMark, because: str, at: Timestamp) -
     assert before is not None, "a mark is made by an indexer, which has progress"
     kept = [block for block in blocks.blocks_from(connection, mark.chain, 0) if block.number < mark.block]
     removed = remove_events_above(connection, mark.chain, mark.block - 1)
+    # Blocks without events are not kept: the first replaced one may lie anywhere behind the last known to stand.
+    intents.reopen_above(connection, mark.chain, kept[-1].number if kept else -1)
     if not kept:
         blocks.forget_chain(connection, mark.chain)
         return removed

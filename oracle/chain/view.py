@@ -8,9 +8,9 @@ from typing import Any
 
 from oracle.chain.endpoint import BadAnswer
 from oracle.chain.headers import Header
-from oracle.chain.reading import Finality, headers, heads
+from oracle.chain.reading import Finality, headers, heads, willing
 from oracle.chain.rpc import Rpc
-from oracle.chain.transport import NodeError, Request
+from oracle.chain.transport import Request
 from oracle.types import Address, BlockHash, BlockNumber, TxHash, Wei
 
 _BLOCKS_OF_TIPS = 10
@@ -42,29 +42,26 @@ class Receipt:
 
 def view(rpc: Rpc, sender: Address, finality: Finality) -> View:
     chain = heads(rpc, finality)
-    pinned = {"blockHash": "0x" + chain.head.hash.hex()}
 
-    def check(answers: list[Any]) -> None:
-        for answer in answers:
-            if isinstance(answer, NodeError):
-                raise BadAnswer(str(answer))
-        if not answers[1] or not answers[1].get("baseFeePerGas"):
-            raise BadAnswer("eth_feeHistory is empty")
+    def understand(answers: list[Any]) -> View:
+        count, fees = willing(answers)
+        try:
+            return View(
+                chain.head,
+                chain.final,
+                int(count, 16),
+                Wei(int(fees["baseFeePerGas"][-1], 16)),
+                tuple(int(reward[0], 16) for reward in fees.get("reward") or () if reward),
+            )
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise BadAnswer(f"no fee history ({type(error).__name__})") from error
 
-    answers = rpc.batch(
+    return rpc.read(
         [
-            ("eth_getTransactionCount", [sender, pinned]),
+            ("eth_getTransactionCount", [sender, {"blockHash": "0x" + chain.head.hash.hex()}]),
             ("eth_feeHistory", [hex(_BLOCKS_OF_TIPS), hex(chain.head.number), [50]]),
         ],
-        check,
-    )
-    fees = answers[1]
-    return View(
-        chain.head,
-        chain.final,
-        int(answers[0], 16),
-        Wei(int(fees["baseFeePerGas"][-1], 16)),
-        tuple(int(reward[0], 16) for reward in fees.get("reward") or () if reward),
+        understand,
     )
 
 
@@ -74,14 +71,19 @@ def receipts(rpc: Rpc, hashes: Sequence[TxHash]) -> dict[TxHash, Receipt]:
         return {}
     asked: list[Request] = [("eth_getTransactionReceipt", ["0x" + tx.hex()]) for tx in hashes]
 
-    def check(answers: list[Any]) -> None:
-        for answer in answers:
-            if isinstance(answer, NodeError):
-                raise BadAnswer(str(answer))
+    def understand(answers: list[Any]) -> list[Receipt]:
+        return [_receipt(tx, answer) for tx, answer in zip(hashes, willing(answers)) if answer is not None]
 
-    found = [_receipt(tx, answer) for tx, answer in zip(hashes, rpc.batch(asked, check)) if answer is not None]
+    found = rpc.read(asked, understand)
     there = {block.number: block.hash for block in headers(rpc, sorted({receipt.block for receipt in found}))}
     return {receipt.tx: receipt for receipt in found if there[receipt.block] == receipt.block_hash}
+
+
+def newest_nonce(rpc: Rpc, sender: Address) -> int:
+    """By the node that knows most: a place that one which is behind calls free may be taken."""
+    said = rpc.each([("eth_getTransactionCount", [sender, "latest"])])
+    counts = [int(answers[0], 16) for _, answers in said if isinstance(answers[0], str)]
+    return max(counts, default=0)
 
 
 def still_there(rpc: Rpc, block: BlockNumber, block_hash: BlockHash) -> bool:
@@ -96,9 +98,14 @@ def nobody_has_mined(rpc: Rpc, hashes: Sequence[TxHash]) -> bool:
 
 
 def _receipt(tx: TxHash, answer: Any) -> Receipt:
-    return Receipt(
-        tx,
-        BlockNumber(int(answer["blockNumber"], 16)),
-        BlockHash(bytes.fromhex(answer["blockHash"][2:])),
-        int(answer["status"], 16) == 1,
-    )
+    try:
+        if bytes.fromhex(answer["transactionHash"][2:]) != tx:
+            raise BadAnswer(f"the receipt of another transaction than 0x{tx.hex()}")
+        return Receipt(
+            tx,
+            BlockNumber(int(answer["blockNumber"], 16)),
+            BlockHash(bytes.fromhex(answer["blockHash"][2:])),
+            int(answer["status"], 16) == 1,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadAnswer(f"a receipt without {error}") from error

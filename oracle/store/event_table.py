@@ -115,10 +115,17 @@ def put_events(connection: Connection, chain: ChainId, new: Sequence[NewEvent]) 
     if not new:
         return
     columns = ("chain", *NewEvent._fields)
-    mark = "?" if connection.dialect.name == "sqlite" else "%s"
+    rows = [(chain, *event) for event in new]
     # Past SQLAlchemy's handling of each value: these are bytes, numbers and text on either database.
-    statement = f"INSERT INTO chain_events ({', '.join(columns)}) VALUES ({', '.join([mark] * len(columns))})"
-    connection.exec_driver_sql(statement, [(chain, *event) for event in new])
+    if connection.dialect.name == "sqlite":
+        marks = ", ".join("?" * len(columns))
+        connection.exec_driver_sql(f"INSERT INTO chain_events ({', '.join(columns)}) VALUES ({marks})", rows)
+        return
+    driver = connection.connection.driver_connection
+    assert driver is not None, "a connection that executes has its driver"
+    with driver.cursor() as cursor, cursor.copy(f"COPY chain_events ({', '.join(columns)}) FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(row)
 
 
 def remove_events_above(connection: Connection, chain: ChainId, number: int) -> int:

@@ -212,6 +212,16 @@ def move(connection: Connection, key: str, state: str, *, only_from: tuple[str, 
         )
 
 
+def reopen_above(connection: Connection, chain: ChainId, block: int) -> int:
+    """After a reorg deeper than finality: what ended in a later block is followed again, with the same signed bytes."""
+    reopened = connection.execute(
+        update(INTENTS)
+        .where(INTENTS.c.chain == chain, INTENTS.c.state.in_(("final", "failed")), INTENTS.c.block > block)
+        .values(state="broadcast", tx=None, block=None, block_hash=None, succeeded=None, reason=None)
+    )
+    return reopened.rowcount
+
+
 def highest_nonce(connection: Connection, chain: ChainId, sender: Address) -> int:
     """The last place of the lane that an intent holds; -1 where none does."""
     highest = connection.execute(
