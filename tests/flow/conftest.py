@@ -1,5 +1,6 @@
 """Flow tests use real servers: SQLite and PostgreSQL, Redis, Anvil."""
 
+import fixtures.chance
 from fixtures.anvil import anvil
 from fixtures.databases import database, database_url, postgres_url
 from fixtures.queues import home, private_redis
@@ -9,6 +10,7 @@ __all__ = [
     "anvil",
     "database",
     "database_url",
+    "fixtures",
     "home",
     "postgres_url",
     "private_redis",
