@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from oracle.store import loops, work
+from oracle.store import contributions, datanets, erasures, loops, outcomes, rows, snapshots, work
 from oracle.store.columns import METADATA
 
-__all__ = ["METADATA", "loops", "work"]
+__all__ = ["METADATA", "contributions", "datanets", "erasures", "loops", "outcomes", "rows", "snapshots", "work"]
