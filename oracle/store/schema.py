@@ -2,7 +2,36 @@
 
 from __future__ import annotations
 
-from oracle.store import blocks, broadcasts, event_table, events, intents, loops, work
+from oracle.store import (
+    blocks,
+    broadcasts,
+    contributions,
+    datanets,
+    erasures,
+    event_table,
+    events,
+    intents,
+    loops,
+    outcomes,
+    rows,
+    snapshots,
+    work,
+)
 from oracle.store.columns import METADATA
 
-__all__ = ["METADATA", "blocks", "broadcasts", "event_table", "events", "intents", "loops", "work"]
+__all__ = [
+    "METADATA",
+    "blocks",
+    "broadcasts",
+    "contributions",
+    "datanets",
+    "erasures",
+    "event_table",
+    "events",
+    "intents",
+    "loops",
+    "outcomes",
+    "rows",
+    "snapshots",
+    "work",
+]

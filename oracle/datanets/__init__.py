@@ -1,0 +1,2 @@
+"""What a contribution goes through: read, checked, published, reviewed, and put into a snapshot that can be trained
+on."""

@@ -1,0 +1,73 @@
+"""Whether two rows say the same: by their words, counted, and by the facts in which they differ.
+
+Two rows are near when their bags of words overlap by at least the policy's share (Dice: twice the common words over
+all words). Rows of one template overlap as much and are not copies: “The capital of France is Paris”, “The capital of
+Norway is Oslo”. So where both rows have a number, or both a name, that the other has not, they state different facts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from oracle.datanets.words import NAME, NUMBER, Places, Split, Words
+
+Flags = npt.NDArray[np.bool_]
+_PAIRS = 1 << 14  # compared at once
+
+
+@dataclass(frozen=True)
+class Compared:
+    """For each pair: how much of their words they share (of 1000), and whether their facts differ."""
+
+    share: npt.NDArray[np.int64]
+    differ: Flags
+
+
+def compare(left: Split, left_rows: Places, right: Split, right_rows: Places) -> Compared:
+    """Row by row; both sides hold bags (sorted, nothing twice)."""
+    shares = np.empty(len(left_rows), np.int64)
+    differ = np.empty(len(left_rows), bool)
+    for begin in range(0, len(left_rows), _PAIRS):
+        part = slice(begin, begin + _PAIRS)
+        shares[part], differ[part] = _compare(left, left_rows[part], right, right_rows[part])
+    return Compared(shares, differ)
+
+
+def _compare(
+    left: Split, left_rows: Places, right: Split, right_rows: Places
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    here, here_pair = _gather(left, left_rows)
+    there, there_pair = _gather(right, right_rows)
+    pairs = len(left_rows)
+    mine = here_pair.astype(np.uint64) << np.uint64(32) | (here & ~np.uint32(7))
+    other = there_pair.astype(np.uint64) << np.uint64(32) | (there & ~np.uint32(7))
+    place = np.searchsorted(other, mine)
+    common = np.zeros(len(mine), bool)
+    inside = place < len(other)
+    common[inside] = other[place[inside]] == mine[inside]
+    found = np.zeros(len(other), bool)
+    found[place[common]] = True
+    shared = np.bincount(here_pair[common], minlength=pairs)
+    total = np.bincount(here_pair, minlength=pairs) + np.bincount(there_pair, minlength=pairs)
+    share = 2000 * shared // np.maximum(total, 1)
+    share[total == 0] = 1000
+    differ = np.zeros(pairs, bool)
+    for fact in (NUMBER, NAME):
+        mine_alone = np.zeros(pairs, bool)
+        mine_alone[here_pair[~common & (here & np.uint32(fact) != 0)]] = True
+        other_alone = np.zeros(pairs, bool)
+        other_alone[there_pair[~found & (there & np.uint32(fact) != 0)]] = True
+        differ |= mine_alone & other_alone
+    return share, differ
+
+
+def _gather(side: Split, rows: Places) -> tuple[Words, Places]:
+    """The words of these rows one after another, and which pair each belongs to."""
+    counts = side.starts[rows + 1] - side.starts[rows]
+    pair = np.repeat(np.arange(len(rows)), counts)
+    offsets = np.cumsum(counts) - counts
+    at = np.arange(len(pair)) - np.repeat(offsets, counts) + np.repeat(side.starts[rows], counts)
+    return side.words[at], pair
