@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from oracle.store import blocks, broadcasts, event_table, events, intents
+from oracle.store import blocks, broadcasts, cursors, event_table, intents
 from oracle.store.columns import METADATA
 
-__all__ = ["METADATA", "blocks", "broadcasts", "event_table", "events", "intents"]
+__all__ = ["METADATA", "blocks", "broadcasts", "cursors", "event_table", "intents"]
