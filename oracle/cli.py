@@ -20,7 +20,9 @@ COMMANDS = {
     "database": ("operator", "The database's tables."),
     "work": ("operator", "What is parked, and going on with it."),
     "settings": ("operator", "Every setting, and its value."),
-    "suite": ("chain", "Where the contracts stand."),
+    "suite": ("suite", "Where the contracts stand."),
+    "index": ("chain", "Read the chain's events."),
+    "send": ("chain", "What was, is and will be written to the chain."),
 }
 
 

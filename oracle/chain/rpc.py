@@ -10,6 +10,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from oracle.chain.endpoint import BadAnswer, Endpoint
@@ -25,6 +26,17 @@ Found = TypeVar("Found")
 
 Understand = Callable[[list[Any]], Found]
 """From the answers to what they mean; raises BadAnswer where they contradict themselves, and another node is asked."""
+
+
+@dataclass(frozen=True)
+class NodeHealth:
+    """Of one node, for metrics and `openledger doctor`."""
+
+    name: str
+    usable: bool
+    answers: int
+    failures: int
+    said: str | None  # why it is left out, or what went wrong last
 
 
 class NodesUnavailable(Retry):
@@ -66,6 +78,15 @@ class Rpc:
             self.read([], list)  # asking for nothing else
         assert self.expected is not None
         return self.expected
+
+    def health(self) -> list[NodeHealth]:
+        now = self._clock()
+        return [
+            NodeHealth(
+                e.name, not e.excluded and e.free_at <= now, e.answers, e.total_failures, e.excluded or e.last_failure
+            )
+            for e in self.endpoints
+        ]
 
     def call(self, method: str, *params: Any) -> Any:
         """The result; raises NodeError where the node refuses."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 from urllib.parse import urlsplit
@@ -47,7 +48,8 @@ class KeystoreSigner:
     """A key that was read from an encrypted file. It is neither shown nor copied nor pickled."""
 
     def __init__(self, key: PrivateKey) -> None:
-        self.__key = key
+        # Not an attribute: whoever prints the object, or its fields, must not print the key.
+        self._sign: Callable[[bytes], KeySignature] = lambda digest: key.sign_msg_hash(digest)
         self.address = _address(key.public_key)
 
     @classmethod
@@ -66,7 +68,7 @@ class KeystoreSigner:
             raise NoUsableKey(f"{error.filename}: cannot be read ({error.strerror})") from error
 
     def sign(self, content: bytes) -> Signature:
-        made = self.__key.sign_msg_hash(keccak(content))
+        made = self._sign(keccak(content))
         return Signature(made.v, made.r, made.s)
 
     def __repr__(self) -> str:

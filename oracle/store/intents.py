@@ -169,24 +169,14 @@ def journaled(connection: Connection, key: str) -> Journaled:
 
 
 def in_states(
-    connection: Connection, chain: ChainId, states: tuple[str, ...], limit: int | None = None
+    connection: Connection, chain: ChainId, states: tuple[str, ...], limit: int | None = None, newest: bool = False
 ) -> list[Journaled]:
-    """In the order of the lane where they have a place, then as they were planned."""
+    """In the order of the lane where they have a place, then as they were planned; or the last planned first."""
+    place = (func.coalesce(INTENTS.c.nonce, 2**62), INTENTS.c.position)
     found = connection.execute(
         select(INTENTS)
         .where(INTENTS.c.chain == chain, INTENTS.c.state.in_(states))
-        .order_by(func.coalesce(INTENTS.c.nonce, 2**62), INTENTS.c.position)
-        .limit(limit)
-    )
-    return [_journaled(row) for row in found]
-
-
-def listed(connection: Connection, chain: ChainId, states: tuple[str, ...], limit: int) -> list[Journaled]:
-    """The newest first, for a person."""
-    found = connection.execute(
-        select(INTENTS)
-        .where(INTENTS.c.chain == chain, INTENTS.c.state.in_(states))
-        .order_by(INTENTS.c.position.desc())
+        .order_by(*((INTENTS.c.position.desc(),) if newest else place))
         .limit(limit)
     )
     return [_journaled(row) for row in found]
