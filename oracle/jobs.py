@@ -22,6 +22,8 @@ ROUNDS: Mapping[str, int] = {
     "settle.reconcile": 5,
     "settle.index": 4,
     "settle.send": 4,
+    "settle.hear": 4,
+    "ingest.look": 4,
 }
 
 # A step may run for so long; a longer piece of work is cut into steps that go on where the last one ended.

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from functools import cached_property
 
-from oracle.chain.contracts import AddressBook, read_address_book
+from sqlalchemy import Connection
+
+from oracle.chain.assembly import address_book_of, indexer_of, rpc_of, sender_of
+from oracle.chain.contracts import AddressBook
 from oracle.chain.indexer import Indexer
-from oracle.chain.reverts import Reverts
 from oracle.chain.rpc import Rpc
 from oracle.chain.sender import Sender
 from oracle.chain.signer import Signer, signer_of
 from oracle.config import Settings
+from oracle.datanets.calls import CONTRACT, Call
+from oracle.datanets.pipeline import Pipeline
+from oracle.datanets.stores import Stores
 from oracle.store.blobs import Blobs
 from oracle.store.database import Database
+from oracle.store.intents import Intent, plan
 from oracle.store.vault import Vault
 from oracle.telemetry import hide
-from oracle.types import ChainId, Wei
+from oracle.types import Address, ChainId, Wei
 
 
 @dataclass(frozen=True)
@@ -35,19 +42,19 @@ class Ground:
         database.require_current()
         return database
 
+    # The chain
+
     @cached_property
     def rpc(self) -> Rpc:
-        chain = self.settings.chain_id
-        urls = [url.get_secret_value() for url in self.settings.rpc_urls]
-        return Rpc.of_urls(urls, None if chain is None else ChainId(chain))
+        return rpc_of(self.settings)
 
     @cached_property
     def book(self) -> AddressBook:
-        return read_address_book(self.settings.deployments, self.rpc.chain)
+        return address_book_of(self.settings, self.rpc)
 
     @cached_property
     def indexer(self) -> Indexer:
-        return Indexer(self.rpc, self.database, self.book, self.settings.deployments, self.settings.finality)
+        return indexer_of(self.settings, self.rpc, self.database)
 
     @cached_property
     def signer(self) -> Signer | None:
@@ -57,22 +64,31 @@ class Ground:
     @cached_property
     def sender(self) -> Sender | None:
         """The only writer to the chain; None without a key, and then intents stay planned."""
-        if self.signer is None:
-            return None
-        return Sender(
-            self.rpc,
-            self.database,
-            self.rpc.chain,
-            self.signer,
-            self.settings.finality,
-            Reverts.of_suite(self.settings.deployments),
-            ceiling=Wei(self.settings.max_fee_gwei * 10**9),
-        )
+        return sender_of(self.settings, self.rpc, self.database)
+
+    # Data
 
     @cached_property
-    def blobs(self) -> Blobs:
-        return Blobs(self.settings.blob_store)
+    def stores(self) -> Stores:
+        spool = Blobs(str(self.settings.home / "spool"))
+        vault = Vault(self.settings.key_store, self.settings.master_key) if self.settings.master_key.exists() else None
+        return Stores(Blobs(self.settings.blob_store), spool, vault)
 
     @cached_property
-    def vault(self) -> Vault:
-        return Vault(self.settings.key_store, self.settings.master_key)
+    def pipeline(self) -> Pipeline:
+        registry = self.book[CONTRACT]
+        sender = None if self.signer is None else self.signer.address
+        chain = self.rpc.chain
+        planner = Planner(chain, registry)
+        return Pipeline(self.database, self.stores, chain, registry, planner, sender, lambda: int(time.time()))
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Calls to one contract become intents of the sender, in the caller's transaction."""
+
+    chain: ChainId
+    to: Address
+
+    def __call__(self, connection: Connection, call: Call) -> None:
+        plan(connection, Intent(call.key, self.chain, self.to, call.data, Wei(0), call.purpose))

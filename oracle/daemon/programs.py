@@ -30,6 +30,7 @@ def deploy_suite(settings: Settings, port: int) -> Path:
     home.mkdir(parents=True, exist_ok=True)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OPENLEDGER_")} | {
         "HOME": str(home),
+        "SOLCX_BINARY_PATH": str(Path(".solc").absolute()),
         "OPENLEDGER_DEPLOYMENTS": str(settings.deployments),
         "PYTHONWARNINGS": "ignore",
     }

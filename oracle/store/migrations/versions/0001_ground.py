@@ -158,6 +158,112 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_chain_stops_chain"), ["chain"], unique=False)
 
     op.create_table(
+        "cluster_founders",
+        sa.Column("datanet", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("rank", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("contribution", HashColumn(), nullable=False),
+        sa.Column("first", sa.BigInteger(), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("datanet", "rank", "number", name=op.f("pk_cluster_founders")),
+    )
+    with op.batch_alter_table("cluster_founders", schema=None) as batch_op:
+        batch_op.create_index("ix_cluster_founders_first", ["datanet", "first"], unique=False)
+
+    op.create_table(
+        "cluster_members",
+        sa.Column("contribution", HashColumn(), nullable=False),
+        sa.Column("row", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("datanet", sa.BigInteger(), nullable=False),
+        sa.Column("rank", sa.BigInteger(), nullable=False),
+        sa.Column("hash", HashColumn(), nullable=False),
+        sa.Column("cluster", HashColumn(), nullable=False),
+        sa.Column("founder_contribution", HashColumn(), nullable=False),
+        sa.Column("founder_row", sa.BigInteger(), nullable=False),
+        sa.Column("share", sa.BigInteger(), nullable=False),
+        sa.Column("facts_differ", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("contribution", "row", name=op.f("pk_cluster_members")),
+    )
+    with op.batch_alter_table("cluster_members", schema=None) as batch_op:
+        batch_op.create_index("ix_cluster_members_cluster", ["datanet", "cluster"], unique=False)
+        batch_op.create_index("ix_cluster_members_founder", ["founder_contribution", "founder_row"], unique=False)
+
+    op.create_table(
+        "contributions",
+        sa.Column("key", HashColumn(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("datanet", sa.BigInteger(), nullable=False),
+        sa.Column("contributor", AddressColumn(), nullable=False),
+        sa.Column("kind", sa.BigInteger(), nullable=False),
+        sa.Column("private", sa.Boolean(), nullable=False),
+        sa.Column("source", sa.String(length=64), nullable=True),
+        sa.Column("file", sa.Text(), nullable=True),
+        sa.Column("licence", sa.Text(), nullable=True),
+        sa.Column("name", HashColumn(), nullable=True),
+        sa.Column("rows_root", HashColumn(), nullable=True),
+        sa.Column("count", sa.BigInteger(), nullable=True),
+        sa.Column("manifest_hash", HashColumn(), nullable=True),
+        sa.Column("blob", sa.String(length=64), nullable=True),
+        sa.Column("seal", HashColumn(), nullable=True),
+        sa.Column("manifest", sa.LargeBinary(), nullable=True),
+        sa.Column("deadline", sa.BigInteger(), nullable=True),
+        sa.Column("signature", sa.LargeBinary(), nullable=True),
+        sa.Column("intent", sa.String(length=128), nullable=True),
+        sa.Column("place", sa.BigInteger(), nullable=True),
+        sa.Column("rank", sa.BigInteger(), nullable=True),
+        sa.Column("accepted_root", HashColumn(), nullable=True),
+        sa.Column("accepted_count", sa.BigInteger(), nullable=True),
+        sa.Column("reasons_hash", HashColumn(), nullable=True),
+        sa.Column("recorded", sa.LargeBinary(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("erased", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_contributions")),
+        sa.UniqueConstraint("name", name=op.f("uq_contributions_name")),
+    )
+    with op.batch_alter_table("contributions", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_contributions_datanet_state"), ["datanet", "state"], unique=False)
+        batch_op.create_index("ux_contributions_rank", ["datanet", "rank"], unique=True)
+
+    op.create_table(
+        "datanet_quorums",
+        sa.Column("datanet", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("quorum", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("datanet", name=op.f("pk_datanet_quorums")),
+    )
+    op.create_table(
+        "datanet_reviewers",
+        sa.Column("datanet", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("account", AddressColumn(), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("datanet", "account", name=op.f("pk_datanet_reviewers")),
+    )
+    op.create_table(
+        "datanets",
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("steward", AddressColumn(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("licence", sa.Text(), nullable=False),
+        sa.Column("datatype", sa.Text(), nullable=False),
+        sa.Column("policy", HashColumn(), nullable=False),
+        sa.Column("accumulator", HashColumn(), nullable=False),
+        sa.Column("contributions", sa.BigInteger(), nullable=False),
+        sa.Column("checking", HashColumn(), nullable=True),
+        sa.Column("checked", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_datanets")),
+    )
+    op.create_table(
+        "erasures",
+        sa.Column("contribution", HashColumn(), nullable=False),
+        sa.Column("rows_hash", HashColumn(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("rows", sa.LargeBinary(), nullable=True),
+        sa.Column("block", sa.BigInteger(), nullable=True),
+        sa.Column("blob", sa.String(length=64), nullable=True),
+        sa.Column("seal", HashColumn(), nullable=True),
+        sa.PrimaryKeyConstraint("contribution", "rows_hash", name=op.f("pk_erasures")),
+    )
+    op.create_table(
         "loops",
         sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("every", sa.Integer(), nullable=False),
@@ -167,6 +273,84 @@ def upgrade() -> None:
         sa.Column("took_ms", sa.Integer(), nullable=True),
         sa.Column("failure", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_loops")),
+    )
+    op.create_table(
+        "outcome_signatures",
+        sa.Column("contribution", HashColumn(), nullable=False),
+        sa.Column("digest", HashColumn(), nullable=False),
+        sa.Column("reviewer", AddressColumn(), nullable=False),
+        sa.Column("signature", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("contribution", "digest", "reviewer", name=op.f("pk_outcome_signatures")),
+    )
+    op.create_table(
+        "policies",
+        sa.Column("hash", HashColumn(), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("hash", name=op.f("pk_policies")),
+    )
+    op.create_table(
+        "row_chunks",
+        sa.Column("contribution", HashColumn(), nullable=False),
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("first", sa.BigInteger(), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("hashes", sa.LargeBinary(), nullable=False),
+        sa.Column("verdicts", sa.LargeBinary(), nullable=False),
+        sa.Column("codes", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("contribution", "number", name=op.f("pk_row_chunks")),
+    )
+    op.create_table(
+        "row_reasons",
+        sa.Column("contribution", HashColumn(), nullable=False),
+        sa.Column("row", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("hash", HashColumn(), nullable=False),
+        sa.Column("verdict", sa.BigInteger(), nullable=False),
+        sa.Column("code", sa.String(length=32), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("decided_by", AddressColumn(), nullable=True),
+        sa.Column("decided_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("contribution", "row", name=op.f("pk_row_reasons")),
+    )
+    with op.batch_alter_table("row_reasons", schema=None) as batch_op:
+        batch_op.create_index("ix_row_reasons_verdict", ["contribution", "verdict"], unique=False)
+
+    op.create_table(
+        "snapshot_contributions",
+        sa.Column("snapshot", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("contribution", HashColumn(), nullable=False),
+        sa.Column("rows", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("snapshot", "contribution", name=op.f("pk_snapshot_contributions")),
+    )
+    with op.batch_alter_table("snapshot_contributions", schema=None) as batch_op:
+        batch_op.create_index("ix_snapshot_contributions_contribution", ["contribution"], unique=False)
+
+    op.create_table(
+        "snapshot_uses",
+        sa.Column("datanet", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("version", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("model", HashColumn(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("live", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("datanet", "version", "model", name=op.f("pk_snapshot_uses")),
+    )
+    op.create_table(
+        "snapshots",
+        sa.Column("id", Id, nullable=False),
+        sa.Column("datanet", sa.BigInteger(), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=True),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("root", HashColumn(), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("manifest_hash", HashColumn(), nullable=False),
+        sa.Column("manifest", sa.LargeBinary(), nullable=False),
+        sa.Column("rows", sa.String(length=64), nullable=False),
+        sa.Column("accumulator", HashColumn(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_snapshots")),
+        sa.UniqueConstraint("datanet", "name", name=op.f("uq_snapshots_datanet_name")),
+        sa.UniqueConstraint("datanet", "number", name=op.f("uq_snapshots_datanet_number")),
+        sa.UniqueConstraint("datanet", "version", name=op.f("uq_snapshots_datanet_version")),
     )
     op.create_table(
         "work",
