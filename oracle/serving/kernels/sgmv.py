@@ -5,8 +5,8 @@ in blocks of fixed size, so that a row's result does not depend on the rows besi
 in Triton's interpreter; not measured on a GPU yet.
 """
 
-# ruff: noqa: N803
-# Triton's constants are written in capitals.
+# ruff: noqa: N803, SIM108
+# Constants of Triton are written in capitals, and its branches on them are not Python's ternaries.
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ def _shrink(  # type: ignore[no-untyped-def,unused-ignore]
 
 @triton.jit  # type: ignore[untyped-decorator,unused-ignore]
 def _expand(  # type: ignore[no-untyped-def,unused-ignore]
-    h, arena, scales, y, tiles, y_stride, slot_stride, scale_stride, b_offset, first_scale, module, outputs, column, width,
+    h, arena, scales, y, tiles, y_stride, slot_stride, scale_stride, b_offset, first_scale, module, outputs, column,
+    width,
     RANK: tl.constexpr, PADDED: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """y[row, the module's columns] += h[row] · B for one tile of rows and one block of outputs."""
