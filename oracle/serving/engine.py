@@ -141,7 +141,7 @@ class Engine:
             return True
 
     def stream(self, request: Request) -> Iterator[Event]:
-        """The events of one request, stepping whenever there are none. A reader that goes away cancels it."""
+        """The events of one request, submitted when the first is asked for. A reader that goes away cancels it."""
         with self._lock:
             asked = self.submit(request)
             inbox = self._streams[asked] = deque()
@@ -253,7 +253,8 @@ class Engine:
         if self._streams:
             with self._lock:
                 for event in events:
-                    if inbox := self._streams.get(event.request):
+                    inbox = self._streams.get(event.request)
+                    if inbox is not None:
                         inbox.append(event)
         return events
 

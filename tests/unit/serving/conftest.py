@@ -69,9 +69,9 @@ def publish(
     **config: object,
 ) -> Published:
     """Both matrices random, so that the adapter matters, and stored as `dtype`."""
-    torch.manual_seed(seed)
     settings = {"lora_alpha": 2 * rank, "target_modules": list(modules), "task_type": "CAUSAL_LM"} | config
     adapted = get_peft_model(model(), LoraConfig(r=rank, **settings))
+    torch.manual_seed(seed)
     for name, parameter in adapted.named_parameters():
         if "lora_" in name:
             parameter.data = (torch.randn(parameter.shape) * scale * parameter.shape[1] ** -0.5).to(dtype)
@@ -154,8 +154,15 @@ def tokens(events: Sequence[Event]) -> tuple[int, ...]:
 @torch.inference_mode()
 def expected(model: torch.nn.Module, given: Sequence[int], count: int) -> tuple[int, ...]:
     """Greedy decoding by transformers alone, one prompt at a time."""
+    ids = torch.tensor([given])
+    # Without a mask, transformers would take tokens that equal the padding for padding.
     made = model.generate(
-        torch.tensor([given]), max_new_tokens=count, do_sample=False, eos_token_id=None, pad_token_id=0
+        ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=count,
+        do_sample=False,
+        eos_token_id=None,
+        pad_token_id=0,
     )
     return tuple(made[0, len(given) :].tolist())
 
