@@ -44,8 +44,7 @@ class Parts:
 
 
 def assemble(model: PreTrainedModel, folder: Path, config: EngineConfig, executor: Executor) -> Parts:
-    context = min(config.context, model.config.max_position_embeddings)
-    weights = take(model, context)
+    weights = take(model, config.context)
     shape, device = weights.shape, weights.device
     blocks = blocks_for(config.memory_tokens)
     memory = pages(shape, blocks, weights.dtype, device)

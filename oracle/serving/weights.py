@@ -69,8 +69,8 @@ def shape_of(config: Any) -> BaseShape:
 @torch.no_grad()
 def take(model: PreTrainedModel, context: int) -> Weights:
     """Weights ready for products. The model itself is not needed afterwards."""
-    config, inner = model.config, model.model
-    shape = shape_of(config)
+    config = model.config
+    shape, inner = shape_of(config), model.model
     dtype, device = model.dtype, model.device
     fused: list[dict[str, tuple[torch.Tensor, torch.Tensor | None]]] = []
     for layer in inner.layers:
