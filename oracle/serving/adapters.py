@@ -44,9 +44,10 @@ class Low:
 
 @dataclass(frozen=True)
 class Source:
-    """An adapter as read: checked against the base, not yet packed."""
+    """An adapter as read: its shapes fit the base, its numbers are not looked at yet."""
 
     id: AdapterId
+    folder: Path
     rank: int
     lows: Mapping[tuple[int, str], Low]
 
@@ -75,9 +76,8 @@ def read(folder: Path, shape: BaseShape, base_names: Collection[str] = ()) -> So
     except SafetensorError as error:
         raise BrokenAdapter(f"{folder / WEIGHTS}: not a whole safetensors file ({error}); fetch it again") from error
     lows = _lows(folder, tensors, config, shape)
-    _all_finite(folder, lows)
     rank = max(low.a.shape[0] for low in lows.values())
-    return Source(name(weights, config), rank, lows)
+    return Source(name(weights, config), folder, rank, lows)
 
 
 def name(weights: bytes, config: Mapping[str, Any]) -> AdapterId:
@@ -134,25 +134,24 @@ def _pattern(patterns: Mapping[str, Any] | None, path: str, otherwise: float) ->
 def _lows(
     folder: Path, tensors: Mapping[str, torch.Tensor], config: Mapping[str, Any], shape: BaseShape
 ) -> dict[tuple[int, str], Low]:
+    file = str(folder / WEIGHTS)
     pairs: dict[tuple[int, str], dict[str, torch.Tensor]] = {}
     for key, tensor in tensors.items():
         match = KEY.match(key)
         module = match and shape.modules.get(match[2])
         if match is None or module is None or int(match[1]) >= shape.layers:
             raise UnsupportedAdapter(
-                f"{folder / WEIGHTS}: {key} has no place in this base, which has {shape.layers} layers of "
+                f"{file}: {key} has no place in this base, which has {shape.layers} layers of "
                 f"{', '.join(shape.modules)}"
             )
         if tensor.dtype not in KINDS:
-            raise UnsupportedAdapter(
-                f"{folder / WEIGHTS}: {key} is {tensor.dtype}; float32, bfloat16 or float16 is served"
-            )
+            raise UnsupportedAdapter(f"{file}: {key} is {tensor.dtype}; float32, bfloat16 or float16 is served")
         pairs.setdefault((int(match[1]), module.name), {})[match[3]] = tensor
     if not pairs:
-        raise BrokenAdapter(f"{folder / WEIGHTS}: no LoRA weights in it")
+        raise BrokenAdapter(f"{file}: no LoRA weights in it")
     lows = {}
     for (layer, name_), pair in pairs.items():
-        where, module = f"{folder / WEIGHTS}: layer {layer}, {name_}", shape.modules[name_]
+        where, module = f"{file}: layer {layer}, {name_}", shape.modules[name_]
         if pair.keys() != {"A", "B"}:
             raise BrokenAdapter(f"{where}: lora_A without lora_B, or the other way round")
         a, b = pair["A"], pair["B"]
@@ -173,16 +172,21 @@ def _lows(
     return lows
 
 
-def _all_finite(folder: Path, lows: Mapping[tuple[int, str], Low]) -> None:
-    # NaN and infinity survive a sum. A sum of finite numbers may overflow too, so that a suspect is looked at again.
-    for (layer, module), low in lows.items():
+def check_finite(source: Source) -> None:
+    """Names the first tensor that holds NaN or infinity."""
+    for (layer, module), low in source.lows.items():
         for letter, tensor in (("A", low.a), ("B", low.b)):
-            if not math.isfinite(tensor.sum(dtype=torch.float32).item()) and not bool(tensor.isfinite().all()):
-                raise BrokenAdapter(f"{folder / WEIGHTS}: layer {layer}, {module}, lora_{letter} holds NaN or infinity")
+            if not bool(tensor.isfinite().all()):
+                where = f"{source.folder / WEIGHTS}: layer {layer}, {module}, lora_{letter}"
+                raise BrokenAdapter(f"{where} holds NaN or infinity")
 
 
 def write_record(source: Source, layout: Layout, record: torch.Tensor, scales: torch.Tensor) -> None:
-    """Fills one record and its scales. Modules and ranks that the adapter lacks stay zero."""
+    """Fills one record and its scales. Modules and ranks that the adapter lacks stay zero.
+
+    NaN and infinity are refused. Both survive a sum, so that one sum over the whole record finds them; a sum of finite
+    numbers may overflow too, so that a suspect is looked at again.
+    """
     record.zero_()
     scales.zero_()
     for (layer, module), low in source.lows.items():
@@ -191,3 +195,5 @@ def write_record(source: Source, layout: Layout, record: torch.Tensor, scales: t
         a[:rank].copy_(low.a)
         b[:rank].copy_(low.b.t())
         scales[layout.offsets[layer, module][2]] = low.scale
+    if not math.isfinite(record.sum(dtype=torch.float32).item()):
+        check_finite(source)

@@ -21,7 +21,7 @@ def _memory(elements: int, dtype: torch.dtype, device: torch.device) -> torch.Te
         return torch.zeros(elements, dtype=dtype, device=device)
     # An anonymous mapping takes no memory before a slot is filled, and huge pages spare the TLB while hundreds of
     # adapters are streamed in one step.
-    area = mmap.mmap(-1, max(elements * dtype.itemsize, 1))
+    area = mmap.mmap(-1, max(elements * dtype.itemsize, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE") and len(area) >= HUGE_PAGE:
         # Not every kernel has them.
         with contextlib.suppress(OSError):

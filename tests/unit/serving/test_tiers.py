@@ -50,7 +50,10 @@ def source(name: str) -> Source:
     """An adapter that says who it is in every number."""
     value = float(1 + "abcdefgh".index(name))
     return Source(
-        AdapterId(name), 8, {(0, "q_proj"): Low(torch.full((8, 32), value), torch.full((32, 8), value), value)}
+        AdapterId(name),
+        Path(name),
+        8,
+        {(0, "q_proj"): Low(torch.full((8, 32), value), torch.full((32, 8), value), value)},
     )
 
 
