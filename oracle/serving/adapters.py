@@ -150,7 +150,7 @@ def _lows(
     if not pairs:
         raise BrokenAdapter(f"{file}: no LoRA weights in it")
     lows = {}
-    for (layer, name_), pair in pairs.items():
+    for (layer, name_), pair in sorted(pairs.items(), key=lambda pair: pair[0]):
         where, module = f"{file}: layer {layer}, {name_}", shape.modules[name_]
         if pair.keys() != {"A", "B"}:
             raise BrokenAdapter(f"{where}: lora_A without lora_B, or the other way round")

@@ -136,6 +136,16 @@ def decode(engine: Engine, rows: int, adapters: Sequence[AdapterId | None], voca
     return lower_quartile(steps)
 
 
+def warm(engine: Engine, adapters: Sequence[AdapterId]) -> None:
+    """Brings adapters to their slots."""
+    for adapter in adapters:
+        engine.pin(adapter)
+    while engine.residency().loading:
+        time.sleep(0.001)
+    for adapter in adapters:
+        engine.unpin(adapter)
+
+
 def read_prompts(engine: Engine, adapters: Sequence[AdapterId | None], vocabulary: int) -> float:
     """Seconds to read 8 prompts of 256 tokens and say one token each."""
     for i in range(8):
@@ -218,6 +228,8 @@ class Bench:
         gathered = Engine(self.model, self.folder / "packs", replace(self.config, kernels=Kernels.BADDBMM))
         for folder in self.folders:
             gathered.register(folder)
+        warm(self.engine, self.adapters)
+        warm(gathered, self.adapters)
         for rows, distinct in CASES:
             self._decoding(gathered, rows, distinct)
         gathered.close()
@@ -330,6 +342,7 @@ class Bench:
             {"what": "cold load", "bytes": known[0].bytes, "median_ms": statistics.median(each) * 1e3,
              "p99_ms": sorted(each)[int(len(each) * 0.99)] * 1e3}
         )  # fmt: skip
+        warm(engine, resident)
         windows: dict[bool, list[float]] = {True: [], False: []}
         for i in range(64):
             engine.submit(Request(prompt(PROMPT, i, self.vocabulary), resident[i], max_tokens=400))
