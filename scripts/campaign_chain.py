@@ -49,6 +49,7 @@ def main() -> None:
     logging.disable(logging.CRITICAL)
     suite_state = state()
     sums: Counter[str] = Counter()
+    faults: Counter[str] = Counter()
     wrong = 0
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -64,12 +65,14 @@ def main() -> None:
             result = one(seed, url, suite_state, options.steps)
             if maintenance:
                 postgres.drop_database(maintenance, name)
-            for figure in ("events", "intents", "kills", "restarts", "reorgs", "deep", "faults"):
+            for figure in ("events", "intents", "kills", "restarts", "reorgs", "deep"):
                 sums[figure] += getattr(result, figure)
+            faults.update(result.faults)
             if result.wrong:
                 wrong += 1
                 print(f"seed {seed}: {'; '.join(result.wrong)}", flush=True)
     print(f"{options.seeds} runs, {wrong} wrong: " + ", ".join(f"{count:,} {figure}" for figure, count in sums.items()))
+    print(f"{faults.total():,} faults: " + ", ".join(f"{count:,} {fault}" for fault, count in sorted(faults.items())))
     raise SystemExit(1 if wrong else 0)
 
 

@@ -43,7 +43,7 @@ def offer(rpc: Rpc, raw: bytes, everywhere: bool = False) -> tuple[Answer, str]:
     request = ("eth_sendRawTransaction", ["0x" + raw.hex()])
     if everywhere:
         # A node that takes a transaction and passes it on to nobody looks healthy.
-        rpc.each([request])
+        rpc.each([request], even_resting=False)
     answer = rpc.batch([request])[0]
     return meaning(answer) if isinstance(answer, NodeError) else (Answer.TAKEN, "")
 

@@ -48,7 +48,7 @@ class TooMuch(Retry):
 
 
 class Rpc:
-    """The only way to a node. Clock, sleep and chance are given, so that tests neither wait nor differ."""
+    """The only way to a node; one for each thread. Clock, sleep and chance are given: tests neither wait nor differ."""
 
     def __init__(
         self,
@@ -119,12 +119,12 @@ class Rpc:
                 return found
         raise self._unavailable(failures)
 
-    def each(self, requests: Sequence[Request]) -> list[tuple[str, list[Any]]]:
+    def each(self, requests: Sequence[Request], even_resting: bool = True) -> list[tuple[str, list[Any]]]:
         """What every node says that can be asked at all, for questions on which one node must not decide alone."""
         said: list[tuple[str, list[Any]]] = []
         slow: str | None = None
         for endpoint in self.endpoints:
-            if endpoint.excluded:
+            if endpoint.excluded or (endpoint.free_at > self._clock() and not even_resting):
                 continue
             try:
                 self._agree(endpoint)

@@ -55,6 +55,7 @@ class Sender:
         *,
         ceiling: Wei,
         stuck_after: int = 3,
+        stuck_after_s: int = 30,
         in_flight: int = 16,
         holder: str | None = None,
         now: Callable[[], float] = time,
@@ -62,7 +63,7 @@ class Sender:
     ) -> None:
         self._rpc, self._chain, self._signer, self._finality = rpc, chain, signer, finality
         self._reverts, self._ceiling, self._stuck_after, self._in_flight = reverts, ceiling, stuck_after, in_flight
-        self._edge = edge
+        self._stuck_after_s, self._edge = stuck_after_s, edge
         holder = holder or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._lane = Lane(database, chain, signer.address, holder, now, edge)
 
@@ -95,11 +96,16 @@ class Sender:
             if entry.nonce < now.nonce:
                 continue  # spent: by one of ours, whose receipt comes, or it will be parked
             last = signed[entry.key][-1]
-            stuck = entry.nonce == now.nonce and now.head.number - last.at_block >= self._stuck_after
+            stuck = entry.nonce == now.nonce and self._is_stuck(last, now)
             if stuck and self._replace(entry, last, now, done):
                 continue
             if stuck or not pool.knows(self._rpc, last.tx):
                 self._offer(entry, last, now, done, everywhere=stuck)
+
+    def _is_stuck(self, last: Broadcast, now: View) -> bool:
+        """By blocks and by the chain's own clock: some chains have four blocks a second, some rest for minutes."""
+        blocks, seconds = now.head.number - last.at_block, now.head.timestamp - last.at_time
+        return blocks >= self._stuck_after and seconds >= self._stuck_after_s
 
     def _replace(self, entry: Journaled, last: Broadcast, now: View, done: Advance) -> bool:
         try:
@@ -184,7 +190,9 @@ class Sender:
     def _sign(self, intent: Intent, nonce: int, gas: int, offered: Fees, now: View) -> Broadcast:
         made = Transaction(self._chain, nonce, intent.to, intent.value, intent.data, gas, offered)
         raw = made.signed(self._signer.sign(made.unsigned()))
-        return Broadcast(transaction_hash(raw), intent.key, nonce, gas, offered, raw, now.head.number)
+        return Broadcast(
+            transaction_hash(raw), intent.key, nonce, gas, offered, raw, now.head.number, now.head.timestamp
+        )
 
     def _offer(self, entry: Journaled, what: Broadcast, now: View, done: Advance, everywhere: bool = False) -> None:
         for _ in range(MOST_BUMPS_AT_ONCE):

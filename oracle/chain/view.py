@@ -81,7 +81,7 @@ def receipts(rpc: Rpc, hashes: Sequence[TxHash]) -> dict[TxHash, Receipt]:
 
 def newest_nonce(rpc: Rpc, sender: Address) -> int:
     """By the node that knows most: a place that one which is behind calls free may be taken."""
-    said = rpc.each([("eth_getTransactionCount", [sender, "latest"])])
+    said = rpc.each([("eth_getTransactionCount", [sender, "latest"])], even_resting=False)
     counts = [int(answers[0], 16) for _, answers in said if isinstance(answers[0], str)]
     return max(counts, default=0)
 

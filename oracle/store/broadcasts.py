@@ -36,6 +36,7 @@ BROADCASTS = Table(
     Column("tip", WeiColumn, nullable=False),
     Column("raw", LargeBinary, nullable=False),
     Column("at_block", BigInteger, nullable=False),
+    Column("at_time", Time, nullable=False),
 )
 
 LANES = Table(
@@ -62,7 +63,7 @@ class Fees:
 
 @dataclass(frozen=True)
 class Broadcast:
-    """A signed transaction. `at_block` is the chain's height when it was signed."""
+    """A signed transaction. `at_block` and `at_time` are the chain's height and clock when it was signed."""
 
     tx: TxHash
     intent: str
@@ -71,6 +72,7 @@ class Broadcast:
     fees: Fees
     raw: bytes
     at_block: BlockNumber
+    at_time: Timestamp
 
     def __repr__(self) -> str:
         return f"Broadcast(0x{self.tx.hex()}, intent={self.intent!r}, nonce={self.nonce}, {self.fees})"
@@ -87,6 +89,7 @@ def put_broadcast(connection: Connection, broadcast: Broadcast) -> None:
         "tip": broadcast.fees.tip,
         "raw": broadcast.raw,
         "at_block": broadcast.at_block,
+        "at_time": broadcast.at_time,
     }
     known = connection.execute(select(BROADCASTS.c.id).where(BROADCASTS.c.tx == broadcast.tx)).one_or_none()
     if known is None:
@@ -100,7 +103,9 @@ def broadcasts_of(connection: Connection, intents: Iterable[str]) -> dict[str, l
     rows = connection.execute(select(BROADCASTS).where(BROADCASTS.c.intent.in_(keys)).order_by(BROADCASTS.c.id))
     for row in rows:
         fees = Fees(Wei(row.max_fee), Wei(row.tip))
-        found[row.intent].append(Broadcast(row.tx, row.intent, row.nonce, row.gas, fees, bytes(row.raw), row.at_block))
+        found[row.intent].append(
+            Broadcast(row.tx, row.intent, row.nonce, row.gas, fees, bytes(row.raw), row.at_block, row.at_time)
+        )
     return found
 
 

@@ -11,6 +11,7 @@ from fixtures.chain import GWEI, outcome, plan, sender_on, transfer_intent
 from fixtures.suite import Suite
 from oracle.chain.releasing import StillPossible, release
 from oracle.chain.rpc import Rpc
+from oracle.chain.sender import OutOfFunds
 from oracle.store.broadcasts import LaneTaken, broadcasts_of
 from oracle.store.columns import METADATA
 from oracle.store.database import Database
@@ -163,3 +164,56 @@ def test_advance__when_the_nonce_was_used_elsewhere__then_parks_and_a_person_rel
     suite.anvil.mine()
     sender.advance()
     assert received(suite) == 5
+
+
+def test_advance__when_blocks_come_fast__then_half_a_minute_passes_before_a_replacement(
+    suite: Suite, ledger: Database
+) -> None:
+    suite.anvil.mine()  # the chain's clock was set forward after the deployment
+    suite.anvil.ask("evm_setAutomine", False)
+    plan(ledger, transfer_intent(suite, "slow", RECIPIENT, 5))
+    sender = sender_on(suite, ledger, stuck_after=3, stuck_after_s=30)
+    sender.advance()
+    for seconds, replaced in ((9, []), (9, []), (9, []), (9, ["slow"])):
+        suite.anvil.ask("anvil_dropAllTransactions")
+        suite.anvil.ask("evm_increaseTime", seconds)
+        suite.anvil.mine()
+        assert sender.advance().replaced == replaced
+
+
+def test_advance__without_ether__then_says_where_to_send_it_and_goes_on_later(suite: Suite, ledger: Database) -> None:
+    plan(ledger, transfer_intent(suite, "one", RECIPIENT, 5))
+    suite.anvil.ask("anvil_setBalance", ACCOUNTS[0], "0x1")
+    sender = sender_on(suite, ledger)
+    with pytest.raises(OutOfFunds, match=f"{ACCOUNTS[0]} on chain 31337: .*send ether to it"):
+        sender.advance()
+    suite.anvil.ask("anvil_setBalance", ACCOUNTS[0], hex(10**18))
+    sender.advance()
+    sender.advance()
+    assert outcome(ledger, "one").state == "mined"
+
+
+def test_advance__when_gas_is_above_the_ceiling__then_nothing_is_signed(suite: Suite, ledger: Database) -> None:
+    plan(ledger, transfer_intent(suite, "one", RECIPIENT, 5))
+    done = sender_on(suite, ledger, ceiling=Wei(1000)).advance()
+    assert "OPENLEDGER_MAX_FEE_GWEI" in done.waiting["one"]
+    assert outcome(ledger, "one").state == "planned"
+
+
+def test_advance__when_mined_but_reverted__then_failed_and_never_repeated(suite: Suite, ledger: Database) -> None:
+    suite.anvil.ask("evm_setAutomine", False)
+    everything = suite.read("OpenToken", "balanceOf", ACCOUNTS[0])
+    # Each is fine by itself when it is tried, the second no longer when it is mined.
+    plan(
+        ledger,
+        transfer_intent(suite, "first", RECIPIENT, everything, gas_limit=100_000),
+        transfer_intent(suite, "second", RECIPIENT, everything, gas_limit=100_000),
+    )
+    sender = sender_on(suite, ledger)
+    assert sender.advance().sent == ["first", "second"]
+    suite.anvil.mine(3)
+    sender.advance()
+    done = sender.advance()
+    assert (done.final, done.failed) == (["first"], ["second"])
+    assert "but reverted" in (outcome(ledger, "second").reason or "")
+    assert received(suite) == everything

@@ -219,7 +219,9 @@ def test_nonces__when_two_intents_want_the_same__then_the_database_refuses(ledge
 
 
 def test_broadcasts__when_the_same_bytes_come_twice__then_are_one_row(ledger: Database) -> None:
-    signed = Broadcast(TxHash(b"\4" * 32), "a", 7, 21_000, Fees(Wei(10**20), Wei(1)), b"raw", BlockNumber(3))
+    signed = Broadcast(
+        TxHash(b"\4" * 32), "a", 7, 21_000, Fees(Wei(10**20), Wei(1)), b"raw", BlockNumber(3), Timestamp(4)
+    )
     with ledger.transaction() as connection:
         put_broadcast(connection, signed)
         put_broadcast(connection, signed)
