@@ -1,4 +1,4 @@
-"""What the oracle wants to do on a chain, each once: the intents, and the states they go through.
+"""What the oracle wants to do on a chain, each once: intents, and the states they go through.
 
 planned → reserved → broadcast → mined → final        mined and broadcast go back when a reorg takes the block away
    │         │           │          └──→ failed       included in a final block, but reverted
@@ -84,7 +84,7 @@ class OtherContent(Stop):
 
 
 class UnknownIntent(Stop):
-    """Somebody asks for an intent that was never planned."""
+    """It was never planned."""
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ def move(connection: Connection, key: str, state: str, *, only_from: tuple[str, 
 
 
 def reopen_above(connection: Connection, chain: ChainId, block: int) -> int:
-    """After a reorg deeper than finality: what ended in a later block is followed again, with the same signed bytes."""
+    """After a reorg deeper than finality: what ended in a later block is followed again."""
     reopened = connection.execute(
         update(INTENTS)
         .where(INTENTS.c.chain == chain, INTENTS.c.state.in_(("final", "failed")), INTENTS.c.block > block)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -48,7 +49,7 @@ from oracle.types import ChainId
 SEED = 20_260_101
 OPEN = 10**18
 IN_ONE_TRANSACTION = 300
-HEAD = ("database", "events", "shape", "seconds", "events/s", "CPU s", "blocks", "memory MB")
+HEAD = ("database", "events", "shape", "seconds", "events/s", "events/CPU s", "load", "blocks", "memory MB")
 
 CROWD = """
 // SPDX-License-Identifier: Apache-2.0
@@ -153,6 +154,8 @@ def measure(suite: Suite, url: str, kind: str, shape: str) -> dict[str, Any]:
         "seconds": round(seconds, 2),
         "events_per_s": round(stored / seconds),
         "cpu_seconds": round(cpu, 2),
+        "events_per_cpu_s": round(stored / cpu),
+        "load_average": round(os.getloadavg()[0], 1),
         "blocks": step.top,
         "blocks_per_s": round(step.top / seconds),
         "lookup_by_topic_ms": round(1000 * lookup, 2),
@@ -221,6 +224,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         quick=options.quick,
         figures={
             "events_per_s": rows[0]["events_per_s"],
+            # Of this process alone: what is left when others share the machine.
+            "events_per_cpu_s": rows[0]["events_per_cpu_s"],
             **{
                 f"events_per_s_{row['database']}_{'many' if row['shape'].startswith('many') else 'one'}": row[
                     "events_per_s"
@@ -230,7 +235,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         },
         rows=rows,
     )
-    shown = ("database", "events", "shape", "seconds", "events_per_s", "cpu_seconds", "blocks", "memory_mb")
+    shown = (
+        "database",
+        "events",
+        "shape",
+        "seconds",
+        "events_per_s",
+        "events_per_cpu_s",
+        "load_average",
+        "blocks",
+        "memory_mb",
+    )
     print(
         text_table(
             HEAD,

@@ -10,8 +10,10 @@ from oracle.chain.indexer import Indexer
 from oracle.chain.rpc import Rpc
 from oracle.chain.stops import DeepReorg
 from oracle.store import blocks
+from oracle.store.blocks import ProgressMoved
 from oracle.store.columns import METADATA
 from oracle.store.database import Database
+from oracle.store.event_table import count_events
 from oracle.store.events import advance_cursor, events, final_events, topic
 from oracle.types import ChainId
 
@@ -100,3 +102,50 @@ def test_final_events__when_counted__then_come_once_and_only_when_final(suite: S
     with ledger.reading() as connection:
         reached = blocks.progress(connection, CHAIN)
     assert reached is not None and reached.final == reached.top - 2
+
+
+def test_catch_up__by_logs__then_the_same_events_as_by_every_header(suite: Suite, ledger: Database) -> None:
+    for amount in range(5):
+        transfer(suite, amount)
+        suite.anvil.mine(7)
+    reader = Indexer(
+        Rpc.of_urls([suite.anvil.url], CHAIN), ledger, suite.book, suite.deployments, "finalized", by_logs=True
+    )
+    step = reader.catch_up()
+    assert (step.top, amounts(ledger)) == (suite.anvil.height, [0, 1, 2, 3, 4])
+    logs = suite.anvil.ask("eth_getLogs", {"fromBlock": "0x0", "toBlock": "latest"})
+    ours = {address.lower() for address in suite.book.addresses.values()}
+    with ledger.reading() as connection:
+        assert count_events(connection, CHAIN) == sum(log["address"] in ours for log in logs)
+
+
+def test_step__with_finality_by_number__then_nothing_above_is_final(suite: Suite, ledger: Database) -> None:
+    suite.anvil.mine(20)
+    rpc = Rpc.of_urls([suite.anvil.url], CHAIN)
+    reader = Indexer(rpc, ledger, suite.book, suite.deployments, 5)
+    assert reader.catch_up().final == suite.anvil.height - 5
+    for depth in range(1, 6):
+        suite.anvil.reorg(depth)
+        assert reader.catch_up().unwound == depth
+    suite.anvil.reorg(6)
+    with pytest.raises(DeepReorg):
+        reader.step()
+
+
+def test_step__when_a_second_indexer_runs_by_mistake__then_no_event_is_there_twice(
+    suite: Suite, ledger: Database
+) -> None:
+    second = [indexer(suite, ledger, blocks_at_once=2)]
+
+    def step_of_another(edge: str) -> None:
+        if edge == "read" and second:
+            second.pop().step()
+
+    first = indexer(suite, ledger, blocks_at_once=2, edge=step_of_another)
+    with pytest.raises(ProgressMoved, match="second daemon"):
+        first.step()
+    first.catch_up()
+    logs = suite.anvil.ask("eth_getLogs", {"fromBlock": "0x0", "toBlock": "latest"})
+    ours = {address.lower() for address in suite.book.addresses.values()}
+    with ledger.reading() as connection:
+        assert count_events(connection, CHAIN) == sum(log["address"] in ours for log in logs)
