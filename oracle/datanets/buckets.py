@@ -12,7 +12,7 @@ import numpy.typing as npt
 U32 = npt.NDArray[np.uint32]
 Places = npt.NDArray[np.int64]
 
-MOST = 6
+MOST = 8
 _LOAD = 0.6
 _SPREAD = np.uint32(0x9E3779B1)
 
@@ -46,12 +46,7 @@ class Buckets:
 
     def add(self, keys: U32, rows: Places) -> None:
         """In the order given: the first ones of a key are remembered."""
-        order = np.argsort(keys, kind="stable")
-        ordered = keys[order]
-        new = np.empty(len(ordered), bool)
-        new[:1] = True
-        new[1:] = ordered[1:] != ordered[:-1]
-        begins = np.flatnonzero(new)
+        order, ordered, begins = grouped(keys)
         sizes = np.diff(np.append(begins, len(ordered)))
         asked, _ = self.find(ordered[begins])
         known = np.bincount(asked, minlength=len(begins))
@@ -88,3 +83,12 @@ class Buckets:
 
     def _slots(self, keys: U32) -> Places:
         return ((keys * _SPREAD).astype(np.int64) * len(self._keys)) >> 32
+
+
+def grouped(keys: U32) -> tuple[Places, U32, Places]:
+    """(a stable order, the keys in it, where each of them begins). Sorted as one number each, which numpy does fastest."""
+    packed = np.sort(keys.astype(np.uint64) << np.uint64(32) | np.arange(len(keys), dtype=np.uint64))
+    ordered = (packed >> np.uint64(32)).astype(np.uint32)
+    new = np.ones(len(ordered), bool)
+    new[1:] = ordered[1:] != ordered[:-1]
+    return (packed & np.uint64(0xFFFFFFFF)).astype(np.int64), ordered, np.flatnonzero(new)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from oracle.datanets.buckets import MOST, Buckets
-from oracle.datanets.nearness import compare
+from oracle.datanets.buckets import MOST, Buckets, grouped
+from oracle.datanets.nearness import compare, may_be_near, sketches
 from oracle.datanets.shingles import KEYS, Keys, bags, keys
 from oracle.datanets.words import Places, Split, Splitter, Words
 
@@ -75,11 +75,12 @@ class NearIndex:
         self._words = _Grown(np.uint32)
         self._starts = _Grown(np.int64)
         self._starts.extend(np.zeros(1, np.int64))
+        self._sketches = _Grown(np.uint64, 4)
         self.founders = 0
 
     @property
     def nbytes(self) -> int:
-        return self._buckets.nbytes + self._words.nbytes + self._starts.nbytes
+        return self._buckets.nbytes + self._words.nbytes + self._starts.nbytes + self._sketches.nbytes
 
     def add(self, split: Split, eligible: npt.NDArray[np.bool_]) -> tuple[list[Near], Founders]:
         """The next chunk. Rows that are not eligible neither found a cluster nor belong to one."""
@@ -113,16 +114,24 @@ class NearIndex:
         numbers = np.arange(self.founders, self.founders + len(key))
         self._buckets.add(key.ravel(), np.repeat(numbers, KEYS))
         self._words.extend(bag.words)
+        self._sketches.extend(sketches(bag))
         self._starts.extend(bag.starts[1:] + int(self._starts.values[-1]))
         self.founders += len(key)
 
     def _candidates(self, rows: Places, key: Keys, bag: Split) -> tuple[Places, Places, Places, npt.NDArray[np.bool_]]:
         """(row, founder, share, facts differ); founders inside the chunk are negative: −1 − row."""
         asked, found = self._buckets.find(key[rows].ravel())
-        old = _unique(rows[asked // KEYS], found)
         held = Split(self._words.values, self._starts.values)  # type: ignore[arg-type]
+        sketch, counts = sketches(bag), bag.counts
+        old = _unique(rows[asked // KEYS], found)
+        theirs: npt.NDArray[np.uint64] = self._sketches.values[old[1]]  # type: ignore[assignment]
+        sizes = held.starts[old[1] + 1] - held.starts[old[1]]
+        likely = may_be_near(sketch[old[0]], counts[old[0]], theirs, sizes, self._share)
+        old = old[0][likely], old[1][likely]
         first = compare(bag, old[0], held, old[1])
         new = _inside(rows, key)
+        likely = may_be_near(sketch[new[0]], counts[new[0]], sketch[new[1]], counts[new[1]], self._share)
+        new = new[0][likely], new[1][likely]
         second = compare(bag, new[0], bag, new[1])
         row = np.concatenate([old[0], new[0]])
         founder = np.concatenate([old[1], -1 - new[1]])
@@ -134,9 +143,9 @@ class NearIndex:
     def _resolve(
         self, rows: Places, row: Places, founder: Places, share: Places, differ: npt.NDArray[np.bool_]
     ) -> list[Near]:
-        """Each row joins the earliest founder that it is near to; one with other facts is only reported."""
+        """Each row joins the founder that it is nearest to, of equals the earliest; one with other facts is only told."""
         age = np.where(founder < 0, self.founders - 1 - founder, founder)
-        order = np.lexsort((age, differ, row))
+        order = np.lexsort((age, -share, differ, row))
         found: list[Near] = []
         members: set[int] = set()
         reported = -1
@@ -163,12 +172,7 @@ def _inside(rows: Places, key: Keys) -> tuple[Places, Places]:
     """(row, earlier row) of the same chunk with a key in common; of each key the first few rows only."""
     flat = key[rows].ravel()
     owner = np.repeat(rows, KEYS)
-    order = np.argsort(flat, kind="stable")
-    ordered = flat[order]
-    new = np.empty(len(ordered), bool)
-    new[:1] = True
-    new[1:] = ordered[1:] != ordered[:-1]
-    begins = np.flatnonzero(new)
+    order, ordered, begins = grouped(flat)
     sizes = np.diff(np.append(begins, len(ordered)))
     nth = np.arange(len(ordered)) - np.repeat(begins, sizes)
     begin = np.repeat(begins, sizes)

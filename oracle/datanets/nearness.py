@@ -15,7 +15,9 @@ import numpy.typing as npt
 from oracle.datanets.words import NAME, NUMBER, Places, Split, Words
 
 Flags = npt.NDArray[np.bool_]
+Sketches = npt.NDArray[np.uint64]
 _PAIRS = 1 << 14  # compared at once
+_PARTS = 4  # of a sketch
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,27 @@ class Compared:
 
     share: npt.NDArray[np.int64]
     differ: Flags
+
+
+def sketches(bag: Split) -> Sketches:
+    """Each row's words as bits in 256. The bits in which two sketches differ are at most the words in which the rows do."""
+    made = np.zeros((len(bag), _PARTS), np.uint64)
+    filled = np.flatnonzero(bag.counts)
+    if not len(filled):
+        return made
+    spread = (bag.words & ~np.uint32(7)) * np.uint32(0x9E3779B1) >> np.uint32(24)
+    bits = np.uint64(1) << (spread & np.uint32(63)).astype(np.uint64)
+    part = spread >> np.uint32(6)
+    for at in range(_PARTS):
+        made[filled, at] = np.bitwise_or.reduceat(np.where(part == at, bits, np.uint64(0)), bag.starts[:-1][filled])
+    return made
+
+
+def may_be_near(left: Sketches, left_counts: Places, right: Sketches, right_counts: Places, share: int) -> Flags:
+    """Rules out pairs that cannot reach the share, at a twentieth of the cost of comparing them."""
+    apart = np.bitwise_count(left ^ right).sum(axis=1, dtype=np.int64)
+    found: Flags = 1000 * apart <= (1000 - share) * (left_counts + right_counts)
+    return found
 
 
 def compare(left: Split, left_rows: Places, right: Split, right_rows: Places) -> Compared:

@@ -52,7 +52,7 @@ class Policy:
     least_entropy: int = 2_000  # thousandths of a bit a character, where there are twenty or more
     low_information: str = "reject"
     boilerplate: str = "hold"
-    near_share: int = 850  # of the words of two rows that have to be the same
+    near_share: int = 870  # of the words of two rows that have to be the same
     near: str = "reject"  # accept keeps the row in the datanet; credit stays with the earliest all the same
     facts: str = "distinct"  # rows that share their words but not their numbers and names: distinct, hold, or the same
     private: bool = False  # rows are encrypted, never published

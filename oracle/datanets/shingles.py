@@ -30,18 +30,17 @@ def bags(split: Split) -> Split:
     """The words of each row as a set, sorted: the second “the” of a row is another element than the first."""
     rows = split.rows.astype(np.uint64)
     keyed = np.sort(rows << np.uint64(32) | split.words)
-    # The how-manieth of its kind: the distance to where the kind begins.
-    new = np.empty(len(keyed), bool)
-    if len(keyed):
-        new[0] = True
-        new[1:] = keyed[1:] != keyed[:-1]
+    # The how-manieth of its kind: the distance to where the kind begins. What a word is for does not make it another.
+    plain = keyed & ~np.uint64(7)
+    new = np.ones(len(keyed), bool)
+    new[1:] = plain[1:] != plain[:-1]
     begins = np.flatnonzero(new)
     nth = np.arange(len(keyed)) - np.repeat(begins, np.diff(np.append(begins, len(keyed))))
     words = keyed.astype(np.uint32)
     again = nth > 0
     if again.any():
         flags = words & np.uint32(7)
-        other = (_mix(words.astype(np.uint64) + nth.astype(np.uint64) * _GOLDEN) >> np.uint64(32)).astype(np.uint32)
+        other = (_mix((plain & np.uint64(0xFFFFFFFF)) + nth.astype(np.uint64) * _GOLDEN) >> np.uint64(32)).astype(np.uint32)
         words = np.where(again, other & ~np.uint32(7) | flags, words)
         keyed = np.sort(keyed & ~np.uint64(0xFFFFFFFF) | words)
         words = keyed.astype(np.uint32)

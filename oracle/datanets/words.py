@@ -27,11 +27,16 @@ _KEPT = (
     bytes(range(0x30, 0x3A)) + bytes(range(0x41, 0x5B)) + bytes(range(0x61, 0x7B)) + b"_" + bytes(range(0x80, 0x100))
 )
 _MARK = b"\x1e"  # between rows; a separator that text has no use for
-_SPACED = bytes(byte if byte in _KEPT else 0x20 for byte in range(256))
-_SPACED = _SPACED[:0x1E] + _MARK + _SPACED[0x1F:]
+_END = b"\x1f"  # of a sentence: the capital after it says nothing
+_CLASSES = bytearray(byte if byte in _KEPT else 0x20 for byte in range(256))
+_CLASSES[0x1E] = 0x1E
+for _byte in b".?!:\n\x1f":
+    _CLASSES[_byte] = 0x1F
+_SPACED = bytes(_CLASSES)
 
 # In text that is not ASCII: words with their combining marks; signs of scripts without spaces one by one.
-_WORD = re.compile(r"[\w\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u064b-\u065f\u0900-\u0df4\u200c\u200d]+")
+_WORD = re.compile(r"\x1f|[\w\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u064b-\u065f\u0900-\u0df4\u200c\u200d]+")
+_STOP = re.compile(r"[.?!:\n\u3002\uff01\uff1f\u0964]+")
 _ALONE = re.compile(r"([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])")
 
 _ONES = (
@@ -86,12 +91,19 @@ class Splitter:
         joined = " \x1e ".join([text if text.isascii() else _spread(text) for text in texts])
         if joined.count("\x1e") != len(texts) - 1:  # somebody put the separator into a text
             joined = " \x1e ".join([_spread(text.replace("\x1e", " ")) for text in texts])
-        tokens = joined.encode("utf-8", "surrogatepass").translate(_SPACED).split()
+        spaced = joined.encode("utf-8", "surrogatepass").translate(_SPACED)
+        tokens = spaced.replace(_END, b" \x1f ").split()
         values = np.fromiter(map(self._known.__getitem__, tokens), np.uint32, len(tokens))
         marks = np.flatnonzero(values == _MARK_VALUE)
         if len(marks) != max(len(texts) - 1, 0):
             raise AssertionError("rows and separators do not match")
         values = self._numbers(values, tokens)
+        # A word that begins a sentence is no name for its capital.
+        ends = values >= _END_VALUE
+        begins = np.ones(len(values), bool)
+        begins[1:] = ends[:-1]
+        values = np.where(begins & ~ends, values & ~np.uint32(NAME), values)
+        values = values[values != _END_VALUE]
         marks = np.flatnonzero(values == _MARK_VALUE)
         starts = np.empty(len(texts) + 1, np.int64)
         starts[0] = 0
@@ -131,12 +143,14 @@ def value_of(word: str) -> int:
 
 
 def _spread(text: str) -> str:
-    return " ".join(_WORD.findall(_ALONE.sub(r" \1 ", text)))
+    return " ".join(_WORD.findall(_ALONE.sub(r" \1 ", _STOP.sub(" \x1f ", text))))
 
 
 def _value(token: bytes) -> int:
     if token == _MARK:
         return _MARK_VALUE
+    if token == _END:
+        return _END_VALUE
     text = token.decode("utf-8", "surrogatepass")
     plain = unicodedata.normalize("NFKC", text).casefold()
     flags = 0
@@ -156,10 +170,10 @@ def _value(token: bytes) -> int:
         flags = NAME
     digest = int.from_bytes(blake2b(plain.encode("utf-8", "surrogatepass"), digest_size=4).digest(), "big")
     value = digest & ~_FLAGS | flags
-    return value if value != _MARK_VALUE else value ^ 8
+    return value if value < _END_VALUE else value ^ 0x80000000
 
 
-_MARK_VALUE = 0xFFFFFFF8
+_END_VALUE, _MARK_VALUE = 0xFFFFFFF0, 0xFFFFFFF8  # no word has such values
 
 
 def _merged(run: list[tuple[int, bytes]]) -> list[tuple[int, int, int]]:
