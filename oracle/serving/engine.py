@@ -10,7 +10,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from transformers import PreTrainedModel
@@ -27,6 +26,7 @@ from oracle.serving.layout import Layout
 from oracle.serving.matrices import LEAST
 from oracle.serving.sampling import Choice, Draw, choose
 from oracle.serving.scheduler import Running, Scheduler, Waiting
+from oracle.serving.tally import EngineTally
 from oracle.serving.tiers import Inline
 from oracle.serving.types import (
     Adapter,
@@ -40,20 +40,6 @@ from oracle.serving.types import (
     RequestId,
     Residency,
 )
-
-
-@dataclass(slots=True)
-class _Tally:
-    steps: int = 0
-    seconds: float = 0.0
-    prompt: int = 0
-    generated: int = 0
-    submitted: int = 0
-    refused: int = 0
-    finished: int = 0
-    failed: int = 0
-    # Work in tokens of the base done per second, lately: what "retry in N s" is reckoned from.
-    speed: float = 0.0
 
 
 class Engine:
@@ -76,7 +62,7 @@ class Engine:
         self._adapters: dict[AdapterId, tuple[Adapter, Layout]] = {}
         self._pending: list[Event] = []
         self._streams: dict[RequestId, deque[Event]] = {}
-        self._tally = _Tally()
+        self._tally = EngineTally()
         self._next = 0
         self._lock = threading.RLock()
         self._stepping = threading.Lock()
@@ -189,11 +175,7 @@ class Engine:
                 # Cancelled during the pass: its last event is on its way.
                 if running.id in self._scheduler.running:
                     self._advance(running, row, choice, events)
-            self._tally.steps += 1
-            seconds = max(self._clock() - begun, 1e-9)
-            self._tally.seconds += seconds
-            speed = sum(len(row.tokens) for row in rows) / seconds
-            self._tally.speed += (speed - self._tally.speed) * (0.1 if self._tally.speed else 1.0)
+            self._tally.step(sum(len(row.tokens) for row in rows), self._clock() - begun)
         return self._tell(events)
 
     def _admit(self) -> None:
@@ -266,10 +248,8 @@ class Engine:
 
     def _retry_after(self) -> float:
         """When a place should be free: the work in line over the work done per second."""
-        if not self._tally.speed:
-            return 1.0
-        ahead = self._scheduler.queue.cost / max(len(self._scheduler.queue), 1)
-        return min(max(ahead / self._tally.speed, 0.1), 60.0)
+        queue = self._scheduler.queue
+        return self._tally.seconds_for(queue.cost / max(len(queue), 1))
 
     def residency(self) -> Residency:
         with self._lock:
@@ -281,15 +261,9 @@ class Engine:
 
     def counters(self) -> Counters:
         with self._lock:
-            tally, tiers, host = self._tally, self._parts.tiers.tally, self._parts.host
-            return Counters(
-                steps=tally.steps, step_seconds=tally.seconds, prompt_tokens=tally.prompt,
-                generated_tokens=tally.generated, submitted=tally.submitted, refused=tally.refused,
-                finished=tally.finished, failed=tally.failed, running=len(self._scheduler.running),
-                waiting=len(self._scheduler.queue), slot_hits=tiers.hits, slot_misses=tiers.misses,
-                host_hits=host.hits, host_misses=host.misses, loads=tiers.loads, load_failures=tiers.failures,
-                evictions=tiers.evictions, bytes_loaded=tiers.bytes, load_seconds=tiers.seconds,
-            )  # fmt: skip
+            return self._tally.counters(
+                self._parts.tiers.tally, self._parts.host, len(self._scheduler.running), len(self._scheduler.queue)
+            )
 
     def close(self) -> None:
         """Ends the loader's thread."""
