@@ -21,7 +21,7 @@ export PYTHONHASHSEED ?= 0
 
 BROWNIE_TEST := $(CONTRACTS)/brownie test -q -W ignore
 
-.PHONY: help setup setup-contracts setup-oracle demo test test-oracle test-suite test-unit test-flow test-forge test-contracts check format bench abis \
+.PHONY: help setup setup-contracts setup-oracle demo test test-oracle test-suite test-unit test-flow test-forge test-contracts check format bench bench-gas bench-oracle abis \
         proofs coverage mutation campaign lock clean
 
 help: ## What there is
@@ -68,10 +68,17 @@ format: setup ## Rewrite Python and Solidity in the house's format
 	$(ORACLE)/ruff check --fix .
 	forge fmt contracts tests/forge tests/halmos
 
-bench: setup-contracts ## Measure gas next to its baselines; writes docs/benchmarks and the tables made from it
+bench: bench-gas bench-oracle ## Measure everything that docs/benchmarks holds, and write it anew
+
+bench-gas: setup-contracts
 	$(CONTRACTS)/python scripts/bench/gas.py --json docs/benchmarks/gas.json --markdown docs/benchmarks/README.md
 	$(CONTRACTS)/python scripts/costs.py --write
 	$(CONTRACTS)/python scripts/readme_gas.py --write
+
+bench-oracle: setup
+	$(ORACLE)/python scripts/bench/indexer.py --json docs/benchmarks/indexer.json
+	$(ORACLE)/python scripts/bench/datanets.py --json docs/benchmarks/datanets.json
+	OMP_NUM_THREADS=1 $(ORACLE)/python scripts/bench/serving.py --json docs/benchmarks/serving.json
 
 abis: setup-contracts ## Write deployments/abi anew, after the contracts changed
 	$(CONTRACTS)/brownie run scripts/deploy abis
