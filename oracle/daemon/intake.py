@@ -7,10 +7,12 @@ from collections.abc import Callable
 
 from oracle.daemon.ground import Ground
 from oracle.daemon.steps import Result
-from oracle.datanets import hearing
+from oracle.datanets import announcing, hearing
 from oracle.datanets.calls import CONTRACT
-from oracle.store import work
+from oracle.store import contributions, work
+from oracle.store.blocks import progress
 from oracle.store.events import advance_cursor, final_events
+from oracle.store.intents import outcome
 from oracle.types import Timestamp
 
 CONSUMER = "datanets"
@@ -30,7 +32,23 @@ def hear(ground: Ground) -> int:
                 advance_cursor(connection, CONSUMER, events[-1])
         heard += len(events)
         if len(events) < _AT_ONCE:
+            _see_what_became(ground)
             return heard
+
+
+def _see_what_became(ground: Ground) -> None:
+    """Of what was announced and is not in the log, although everything final was heard: why, and what to do."""
+    with ground.database.transaction() as connection:
+        reached = progress(connection, ground.rpc.chain)
+        for given in contributions.in_state(connection, "announced"):
+            if given.intent is None:
+                continue
+            ended = outcome(connection, given.intent)
+            passed_by = ended.state == "final" and reached is not None and (reached.final or 0) >= (ended.block or 0)
+            if given.signature is not None and (passed_by or ended.state in ("refused", "failed")):
+                announcing.returned(connection, given.intent)  # somebody has to sign anew
+            elif ended.state in ("refused", "failed", "parked") and given.reason != ended.reason:
+                contributions.note(connection, given.key, reason=ended.reason)
 
 
 def look(ground: Ground, hint: Callable[[str, str], None]) -> int:

@@ -32,6 +32,7 @@ def upgrade() -> None:
         sa.Column("tip", WeiColumn(), nullable=False),
         sa.Column("raw", sa.LargeBinary(), nullable=False),
         sa.Column("at_block", sa.BigInteger(), nullable=False),
+        sa.Column("at_time", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_chain_broadcasts")),
         sa.UniqueConstraint("tx", name=op.f("uq_chain_broadcasts_tx")),
     )

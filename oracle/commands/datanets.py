@@ -1,0 +1,210 @@
+"""Commands of stewards and reviewers."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+from eth_abi.abi import encode
+from eth_utils.crypto import keccak
+from sqlalchemy import Connection
+
+from oracle.chain.signer import sign_message
+from oracle.config import read_settings
+from oracle.daemon.ground import Ground
+from oracle.datanets import calls, deciding, erasing, exporting, snapshotting
+from oracle.datanets.policy import Policy, read_policy
+from oracle.datanets.verdicts import NUMBER, Finding, Verdict
+from oracle.errors import NeedsPerson
+from oracle.store import contributions, datanets, rows, snapshots
+from oracle.store.events import events, topic
+from oracle.store.intents import Intent, plan
+from oracle.types import OPEN, Address, DatanetId, Hash32, Timestamp, Wei
+
+_SHOWN = 50
+
+
+@click.group()
+def datanet() -> None:
+    """Datanets: their rules, what is in them, their snapshots."""
+
+
+@datanet.command()
+@click.option("--name", required=True)
+@click.option("--licence", required=True, help="An SPDX identifier, as CC-BY-4.0.")
+@click.option("--type", "datatype", default="text", show_default=True, help="What its rows are.")
+@click.option("--policy", "file", type=click.Path(path_type=Path, exists=True), help="Rules in JSON; else the usual.")
+@click.option("--reviewer", "reviewers", multiple=True, help="An account; may be given again. Else the steward's own.")
+@click.option("--quorum", default=1, show_default=True, help="How many reviewers have to sign an outcome.")
+@click.option("--bond", type=int, help="In whole OPEN; else the least there is.")
+def create(
+    name: str, licence: str, datatype: str, file: Path | None, reviewers: tuple[str, ...], quorum: int, bond: int | None
+) -> None:
+    """Found a datanet with the configured key as its steward."""
+    ground = Ground(read_settings())
+    steward = ground.pipeline.sender
+    if steward is None:
+        raise NeedsPerson("no key is configured: set OPENLEDGER_KEYSTORE; its account becomes the steward")
+    policy = read_policy(file.read_bytes()) if file else Policy()
+    ground.stores.published.put(policy.as_json())
+    registry, chain = ground.pipeline.registry, ground.rpc.chain
+    amount = Wei(bond * OPEN) if bond is not None else _least_bond(ground)
+    members = [Address(each) for each in reviewers] or [steward]
+    data = calls.create_datanet(policy.hash, name, licence, datatype, members, quorum, amount)
+    key = f"create:{steward}:{keccak(data).hex()}"
+    approval = keccak(text="approve(address,uint256)")[:4] + encode(["address", "uint256"], [registry, amount])
+    with ground.database.transaction() as connection:
+        token = ground.book["OpenToken"]
+        plan(connection, Intent(f"{key}:bond", chain, token, approval, Wei(0), f"bond of datanet {name}"))
+        plan(
+            connection, Intent(key, chain, registry, data, Wei(0), f"datanet {name}", after=f"{key}:bond")
+        )  # the bond is pulled by the second call
+    click.echo(f"datanet {name}: planned, with a bond of {amount / OPEN:g} OPEN; the daemon sends it")
+
+
+@datanet.command(name="list")
+def list_() -> None:
+    """All that the registry has."""
+    ground = Ground(read_settings())
+    with ground.database.reading() as connection:
+        for each in datanets.all_datanets(connection):
+            tally = contributions.tally(connection, each.number)
+            told = ", ".join(f"{count} {state}" for state, count in sorted(tally.items())) or "no contribution yet"
+            click.echo(f"{each.number:>5}  {each.name} ({each.licence}, steward {each.steward}): {told}")
+
+
+@datanet.command()
+@click.argument("number", type=int)
+def show(number: int) -> None:
+    """What is in it, what is missing where, and which models hold rows that were erased."""
+    ground, which = Ground(read_settings()), DatanetId(number)
+    with ground.database.reading() as connection:
+        found = datanets.get_datanet(connection, which)
+        click.echo(f"{found.name}  licence {found.licence}, steward {found.steward}, policy 0x{found.policy.hex()}")
+        reviewers = datanets.reviewers_of(connection, which)
+        click.echo(f"  reviewers {', '.join(reviewers)}; {datanets.quorum_of(connection, which)} have to sign")
+        for given in contributions.in_state(connection, *contributions.STATES, datanet=which):
+            accepted = "" if given.accepted_count is None else f", {given.accepted_count} accepted"
+            why = f"  ({given.reason})" if given.reason else ""
+            erased = ", erased" if given.erased else ""
+            said = f"{given.count or '?'} rows{accepted}{erased}"
+            click.echo(f"  {given.key.hex()}  {given.state:<10} {given.contributor}  {said}{why}")
+        for made in snapshots.snapshots_of(connection, which):
+            version = "not on chain yet" if made.version is None else f"version {made.version}"
+            click.echo(f"  snapshot {made.number} {made.name}: {made.count} rows, {made.state}, {version}")
+            _stale(connection, made)
+
+
+@datanet.command()
+@click.argument("number", type=int)
+def policy(number: int) -> None:
+    """Its rules, in JSON."""
+    click.echo(Ground(read_settings()).pipeline.policy(DatanetId(number)).as_json().decode())
+
+
+@datanet.command()
+@click.argument("number", type=int)
+@click.option("--name", required=True, help="Of this version; the same name is the same snapshot.")
+@click.option("--dry-run", is_flag=True, help="Make it and do not put it on chain.")
+def snapshot(number: int, name: str, dry_run: bool) -> None:
+    """All settled rows as an immutable version, with its root on chain."""
+    ground, which = Ground(read_settings()), DatanetId(number)
+    made = snapshotting.build(ground.database, ground.stores, which, name, ground.pipeline.policy(which))
+    click.echo(f"snapshot {made.number} {made.name}: {made.count} rows, root 0x{made.root.hex()}")
+    if not dry_run and made.state == "built":
+        with ground.database.transaction() as connection:
+            snapshotting.announce(connection, made, ground.pipeline.plan)
+        click.echo("planned; the daemon sends it")
+
+
+@datanet.command()
+@click.argument("number", type=int)
+@click.option("--snapshot", "which", type=int, help="Its number; else the newest.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True)
+@click.option("--private", is_flag=True, help="Also rows that are private, in clear.")
+def export(number: int, which: int | None, out: Path, private: bool) -> None:
+    """A snapshot as a folder: rows, manifest and a Croissant description that other tools load."""
+    ground = Ground(read_settings())
+    with ground.database.reading() as connection:
+        made = snapshots.get_snapshot(connection, DatanetId(number), which)
+        found = events(
+            connection, ground.rpc.chain, calls.CONTRACT, "SnapshotPublished", topic1=topic(number)
+        )  # its block's time is the date of publication
+        dates = {event.args["version"]: event.timestamp for event in found}
+    published = None if made.version is None else dates.get(made.version)
+    exporting.export(ground.database, ground.stores, made, out, published, private)
+    click.echo(f"{made.count} rows in {out}: rows.jsonl, manifest.json, croissant.json")
+
+
+def _least_bond(ground: Ground) -> Wei:
+    """The first of the registry's terms."""
+    data = "0x" + keccak(text="terms()")[:4].hex()
+    answer = ground.rpc.call("eth_call", {"to": ground.pipeline.registry, "data": data}, "latest")
+    return Wei(int(answer[2:66], 16))
+
+
+def _stale(connection: Connection, made: snapshots.Snapshot) -> None:
+    """Erased since, and who still holds it."""
+    for key in snapshots.contents(connection, made.id):
+        given = contributions.get(connection, key)
+        if erasing.erased_rows(connection, given) == frozenset():
+            continue
+        click.echo(f"    holds erased rows of {key.hex()}; the next snapshot is without them")
+    if made.version is not None:
+        for use in snapshots.uses_of(connection, made.datanet, [made.version]):
+            click.echo(f"    model {use.name} was trained on it" + ("" if use.live else ", withdrawn"))
+
+
+@click.group()
+def review() -> None:
+    """Rows that a rule holds back, and the outcome that reviewers sign."""
+
+
+@review.command(name="list")
+@click.argument("number", type=int)
+def held(number: int) -> None:
+    """What waits for a reviewer."""
+    with Ground(read_settings()).database.reading() as connection:
+        for given in contributions.in_state(connection, "checked", datanet=DatanetId(number)):
+            for each in rows.reasons(connection, given.key, Verdict.HELD)[:_SHOWN]:
+                sentence = Finding(Verdict.HELD, each.code, each.detail).sentence if each.code in NUMBER else each.code
+                click.echo(f"{given.key.hex()}  row {each.row + 1}: {sentence}")
+
+
+@review.command()
+@click.argument("contribution")
+@click.argument("row", type=int)
+@click.option("--accept/--reject", required=True)
+@click.option("--because", default="", help="The contributor reads it.")
+def decide(contribution: str, row: int, accept: bool, because: str) -> None:
+    """Accept or reject one held row, by its number."""
+    ground, key = Ground(read_settings()), Hash32(bytes.fromhex(contribution.removeprefix("0x")))
+    reviewer = ground.pipeline.sender
+    if reviewer is None:
+        raise NeedsPerson("no key is configured: set OPENLEDGER_KEYSTORE; its account is the reviewer")
+    if not accept and not because:
+        raise NeedsPerson("a row is rejected with a reason: --because")
+    with ground.database.transaction() as connection:
+        given = contributions.get(connection, key)
+        rules = ground.pipeline.policy(given.datanet)
+        now = Timestamp(int(time.time()))
+        done = deciding.review(connection, given, rules, row - 1, accept, because, reviewer, now)
+    click.echo(f"row {row}: {'accepted' if accept else 'rejected'}" if done else f"row {row}: was decided already")
+
+
+@review.command(name="sign")
+@click.argument("number", type=int)
+def sign_outcomes(number: int) -> None:
+    """Sign every outcome of a datanet that is decided; with enough signatures it goes on chain."""
+    ground, which = Ground(read_settings()), DatanetId(number)
+    if ground.signer is None:
+        raise NeedsPerson("no key is configured: set OPENLEDGER_KEYSTORE; its account is the reviewer")
+    registry, chain = ground.pipeline.registry, ground.rpc.chain
+    with ground.database.transaction() as connection:
+        decided = contributions.in_state(connection, "decided", datanet=which)
+        for given in decided:
+            message = deciding.outcome_of(given).message(which)
+            signature = sign_message(ground.signer, calls.DOMAIN, "Outcomes", message, chain, registry)
+            deciding.sign_outcome(connection, given, signature, chain, registry)
+    click.echo(f"{len(decided)} outcomes signed")
