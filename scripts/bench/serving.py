@@ -180,6 +180,7 @@ def interleaved(rounds: int, jobs: dict[str, Callable[[], float]]) -> dict[str, 
     for _ in range(rounds):
         for name, job in jobs.items():
             found[name].append(job())
+            print(f"  {name}: {found[name][-1] * 1e3:.2f} ms", file=sys.stderr)
     return found
 
 
@@ -236,39 +237,34 @@ class Bench:
 
     def _decoding(self, gathered: Engine, rows: int, distinct: int) -> None:
         name = f"{rows}" if rows == distinct else f"{rows}_over_{distinct}"
-        used = self.adapters[:distinct]
+        used, steps = self.adapters[:distinct], self.how.steps
         jobs: dict[str, Callable[[], float]] = {
-            "base": lambda: decode(self.engine, rows, [None], self.vocabulary, self.how.steps),
-            "engine": lambda: decode(self.engine, rows, used, self.vocabulary, self.how.steps),
+            "base": lambda: decode(self.engine, rows, [None], self.vocabulary, steps),
+            "engine": lambda: decode(self.engine, rows, used, self.vocabulary, steps),
         }
-        rounds = self.how.rounds if rows < 256 else self.how.rounds // 2
-        found = interleaved(rounds, jobs)
-        few = {
-            "base": jobs["base"],
-            "transformers": lambda: decode_plain(self.model, rows, self.vocabulary, self.how.steps),
-            "gather and baddbmm": lambda: decode(gathered, rows, used, self.vocabulary, self.how.steps),
-        }
+        if rows == distinct:
+            jobs["transformers"] = lambda: decode_plain(self.model, rows, self.vocabulary, steps)
+            jobs["gather and baddbmm"] = lambda: decode(gathered, rows, used, self.vocabulary, steps)
         if rows == distinct and (distinct == 8 or not self.quick):
             names = [str(i) for i in range(distinct)]
             fresh = LlamaForCausalLM(self.how.config).to(self.how.device, self.how.dtype)
             fresh.load_state_dict(self.model.state_dict())
             peft = mixed_peft(fresh, self.folders[:distinct])
-            few["peft mixed batch"] = lambda: decode_plain(peft, rows, self.vocabulary, self.how.steps, names)
-        others = interleaved(1 if self.quick else 3, few)
+            jobs["peft mixed batch"] = lambda: decode_plain(peft, rows, self.vocabulary, steps, names)
+        found = interleaved(max(2, self.how.rounds * 8 // (8 + rows // 8)), jobs)
         self.figures[f"decode_fraction_{name}"] = ratio(found["base"], found["engine"])
-        plain = ratio(others["transformers"], others["base"])
-        self.figures[f"base_over_transformers_{name}"] = plain
-        for system, times in {**others, **found}.items():
-            base = found["base"] if system in found else others["base"]
-            fraction = ratio(base, times)
+        if "transformers" in found:
+            self.figures[f"base_over_transformers_{name}"] = ratio(found["transformers"], found["base"])
+        plain = found.get("transformers")
+        for system, times in found.items():
+            fractions = [base / its for base, its in zip(found["base"], times, strict=True)]
             self.rows.append(
                 {
                     "what": "decode", "rows": rows, "adapters": 0 if system in ("base", "transformers") else distinct,
                     "system": system, "step_ms": statistics.median(times) * 1e3,
-                    "tokens_per_s": rows / statistics.median(times),
-                    "fraction_of_base": fraction, "fraction_of_transformers": fraction * plain,
-                    "rounds": len(times), "lowest": min(b / t for b, t in zip(base, times)),
-                    "highest": max(b / t for b, t in zip(base, times)),
+                    "tokens_per_s": rows / statistics.median(times), "rounds": len(times),
+                    "fraction_of_base": statistics.median(fractions), "lowest": min(fractions),
+                    "highest": max(fractions), "fraction_of_transformers": ratio(plain, times) if plain else None,
                 }
             )  # fmt: skip
 
@@ -330,7 +326,7 @@ class Bench:
         known = [engine.register(folder) for folder in folders]
         resident, cold = [a.id for a in known[:64]], [a.id for a in known[64:]]
         each: list[float] = []
-        for adapter in cold * 2:
+        for adapter in resident + cold:
             before = engine.counters()
             engine.pin(adapter)
             while engine.counters().loads == before.loads:
@@ -427,7 +423,8 @@ def row_cells(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
     return [
         [
             f"{row['rows']} rows, {row['adapters']} adapters: {row['system']}", f"{row['step_ms']:.2f}",
-            f"{row['tokens_per_s']:,.0f}", f"{row['fraction_of_base']:.3f}", f"{row['fraction_of_transformers']:.2f}",
+            f"{row['tokens_per_s']:,.0f}", f"{row['fraction_of_base']:.3f}",
+            f"{row['fraction_of_transformers']:.2f}" if row["fraction_of_transformers"] else "",
             f"{row['lowest']:.3f} to {row['highest']:.3f}",
         ]
         for row in rows
@@ -456,8 +453,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         bench.decoding()
         bench.prompts()
         bench.tokens()
-        bench.loads()
         bench.bandwidth()
+        bench.loads()
         if not options.quick:
             bench.ten_thousand()
         bench.engine.close()
