@@ -40,7 +40,9 @@ def bags(split: Split) -> Split:
     again = nth > 0
     if again.any():
         flags = words & np.uint32(7)
-        other = (_mix((plain & np.uint64(0xFFFFFFFF)) + nth.astype(np.uint64) * _GOLDEN) >> np.uint64(32)).astype(np.uint32)
+        other = (_mix((plain & np.uint64(0xFFFFFFFF)) + nth.astype(np.uint64) * _GOLDEN) >> np.uint64(32)).astype(
+            np.uint32
+        )
         words = np.where(again, other & ~np.uint32(7) | flags, words)
         keyed = np.sort(keyed & ~np.uint64(0xFFFFFFFF) | words)
         words = keyed.astype(np.uint32)
