@@ -86,7 +86,8 @@ class Buckets:
 
 
 def grouped(keys: U32) -> tuple[Places, U32, Places]:
-    """(a stable order, the keys in it, where each of them begins). Sorted as one number each, which numpy does fastest."""
+    """(a stable order, the keys in it, where each of them begins). Sorted as one number each, which numpy does
+    fastest."""
     packed = np.sort(keys.astype(np.uint64) << np.uint64(32) | np.arange(len(keys), dtype=np.uint64))
     ordered = (packed >> np.uint64(32)).astype(np.uint32)
     new = np.ones(len(ordered), bool)

@@ -62,8 +62,8 @@ def _rows(connection: Connection, stores: Stores, made: Snapshot, private: bool)
             row = next((row for place, row in content if place == told["row"]), None)
             if row is None or "0x" + hash_of_line(row).hex() != told["hash"]:
                 raise NotExportable(
-                    f"row {told['row'] + 1} of contribution {name}: its bytes are no longer those of the snapshot (erased"
-                    " since?); make a new snapshot and export that"
+                    f"row {told['row'] + 1} of contribution {name}: its bytes are no longer those of the snapshot"
+                    " (erased since?); make a new snapshot and export that"
                 )
             told |= {"cluster": told.get("cluster", told["hash"]), "owner": told.get("owner", told["contributor"])}
             yield canonical(told | {"row": row.decode()}) + b"\n"
@@ -72,7 +72,8 @@ def _rows(connection: Connection, stores: Stores, made: Snapshot, private: bool)
 def _content(stores: Stores, given: Contribution, private: bool) -> Iterator[tuple[int, bytes]]:
     if given.seal is not None and not private:
         raise NotExportable(
-            f"contribution {given.key.hex()}: its rows are private; --private writes them in clear, for whoever may see them"
+            f"contribution {given.key.hex()}: its rows are private; --private writes them in clear,"
+            " for whoever may see them"
         )
     if given.blob is None or given.erased:
         raise NotExportable(f"contribution {given.key.hex()}: its rows were erased; make a new snapshot")

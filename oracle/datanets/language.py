@@ -22,7 +22,7 @@ _ENOUGH = 3  # small words of one language, and three times as many as of any ot
 _LEAST = 40  # characters below which the model only guesses
 
 _SMALL_WORDS = {
-    "en": "the of and to is that it was for with his they this have from had what were when your there which their would",
+    "en": "the of and to is that it was for with his they this have from had what were when your there which would",
     "de": "der die das und ist nicht ein eine ich sie mit den von für auf dem des auch wie wird sich bei oder aus",
     "fr": "le les des et est une dans pour qui pas sur avec il ce sont vous nous par plus au cette être mais du ne je",
     "es": "el los las una por con para del como pero más está son muy lo sus hay también cuando qué fue ser esta y",

@@ -29,7 +29,8 @@ class Compared:
 
 
 def sketches(bag: Split) -> Sketches:
-    """Each row's words as bits in 256. The bits in which two sketches differ are at most the words in which the rows do."""
+    """Each row's words as bits in 256. The bits in which two sketches differ are at most the words in which the rows
+    do."""
     made = np.zeros((len(bag), _PARTS), np.uint64)
     filled = np.flatnonzero(bag.counts)
     if not len(filled):

@@ -74,7 +74,7 @@ def _why(content: bytes, error: orjson.JSONDecodeError) -> BadRow:
         content.decode("utf-8")
     except UnicodeDecodeError as damage:
         return BadRow("encoding", f"byte {damage.start} of the line is 0x{content[damage.start]:02x}")
-    if "recursion" in str(error):
+    if "depth" in str(error) or "recursion" in str(error):
         return BadRow("nested_too_deep", "")
     for word in (b"NaN", b"Infinity"):
         if word in content:

@@ -4,10 +4,10 @@
     python scripts/bench/datanets.py                      # a million rows
     python scripts/bench/datanets.py --quick              # about a minute
 
-Rows per second are of processor time: one process, one core. The wall clock stands beside it. Truth: originals of one subject
-and of families that share a template but state other facts; copies with a share of their words edited, with sentences in
-another order, other case, spacing and punctuation, and numbers written in words. A copy counts as found when it is in the
-cluster of its original; a row in any other cluster counts as false.
+Rows per second are of processor time: one process, one core. The wall clock stands beside it. Truth: originals of one
+subject and of families that share a template but state other facts; copies with a share of their words edited, with
+sentences in another order, other case, spacing and punctuation, and numbers written in words. A copy counts as found
+when it is in the cluster of its original; a row in any other cluster counts as false.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(Path(__file__).parent), str(ROOT)]
 
-from datanets_jobs.measure import near_duplicates, speed, streaming
-from report import Report, command_line, text_table
+from datanets_jobs.measure import near_duplicates, speed, streaming  # noqa: E402
+
+from report import Report, command_line, text_table  # noqa: E402
 
 SEED = 20_260_101
 TARGETS = {"rows_per_s": (20_000, True), "near_dup_recall_10pct": (0.99, True), "false_cluster_rate": (0.001, False)}
@@ -47,7 +48,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=SEED)
     options = parser.parse_args()
     report = measure(options.seed, options.quick)
-    command = command_line("scripts/bench/datanets.py", {"--quick": options.quick, "--json": options.json, "--seed": options.seed})
+    command = command_line(
+        "scripts/bench/datanets.py", {"--quick": options.quick, "--json": options.json, "--seed": options.seed}
+    )
     report = Report(**{**vars(report), "command": command})
     shown = [
         (name, f"{value:,}", f"{TARGETS[name][0]:,}" if name in TARGETS else "", met(name, value))
@@ -56,7 +59,8 @@ def main() -> None:
     print(text_table(("figure", "measured", "target", "met"), shown))
     print()
     truth = [
-        (row["what"], f"{row['rows']:,}", f"{row.get('recall', '')}", f"{row.get('wrongly_clustered', '')}") for row in report.rows
+        (row["what"], f"{row['rows']:,}", f"{row.get('recall', '')}", f"{row.get('wrongly_clustered', '')}")
+        for row in report.rows
     ]
     print(text_table(("rows", "how many", "recall", "in a wrong cluster"), truth))
     if options.json:

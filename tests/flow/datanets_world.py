@@ -17,7 +17,20 @@ from typing import Any
 
 from eth_abi.abi import decode
 from eth_account import Account
-from sqlalchemy import Boolean, Column, Connection, Integer, LargeBinary, MetaData, String, Table, select, update
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Engine,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    select,
+    update,
+)
+from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy.dialects import postgresql, sqlite
 
 from oracle.datanets import announcing, calls, deciding, hearing, publishing, snapshotting
@@ -95,15 +108,23 @@ class Faults:
             raise Killed(self.at)
 
 
+def _changes(statement: str) -> bool:
+    return statement.lstrip()[:6].upper() in ("INSERT", "UPDATE", "DELETE")
+
+
 class FaultyDatabase(Database):
     faults: Faults
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
+        wrote = []
         with super().transaction() as connection:
+            sqlalchemy_event.listen(connection, "after_cursor_execute", lambda *given: wrote.append(_changes(given[2])))
             yield connection
-            self.faults.edge()  # everything is written, nothing is committed
-        self.faults.edge()
+            if any(wrote):
+                self.faults.edge()  # everything is written, nothing is committed
+        if any(wrote):
+            self.faults.edge()
 
 
 class FaultyBlobs(Blobs):
@@ -136,6 +157,8 @@ class World:
         faulty = FaultyDatabase.__new__(FaultyDatabase)
         faulty.__dict__.update(self.database.__dict__)
         faulty.faults = self.faults
+        if self.database.is_sqlite:  # a killed process loses nothing by this, only a failing disk would
+            _fast(self.database.engine)
         self.database = faulty
         key = self.folder / "keys" / "master"
         if not key.exists():
@@ -162,6 +185,10 @@ class World:
         self.hear("ReviewerSet", {"datanet": DATANET, "reviewer": REVIEWER.address, "active": True})
         self.hear("QuorumSet", {"datanet": DATANET, "quorum": 1})
         return self
+
+    def forget(self) -> None:
+        """The registry too begins anew."""
+        _OWN.drop_all(self.database.engine)
 
     # What people do; each may be done again
 
@@ -237,7 +264,7 @@ class World:
         """Every call that is planned takes its effect, in the order in which they were planned."""
         done = 0
         while True:
-            with self.database.transaction() as connection:
+            with Database.transaction(self.database) as connection:
                 row = connection.execute(select(PLANNED).where(~PLANNED.c.mined).order_by(PLANNED.c.number)).first()
                 if row is None:
                     return done
@@ -247,7 +274,7 @@ class World:
                 done += 1
 
     def hear(self, name: str, args: Mapping[str, Any]) -> None:
-        with self.database.transaction() as connection:
+        with Database.transaction(self.database) as connection:
             hearing.hear(connection, Heard(name, args, 1))
 
     def hear_contribution(self, terms: Terms) -> None:
@@ -260,11 +287,12 @@ class World:
         """All that matters, without what differs from run to run by nature (sealed bytes)."""
         with self.database.reading() as connection:
             given = contributions.in_state(connection, *contributions.STATES)
+            given.sort(key=lambda each: (each.place is None, each.place))
             private = self.policy.private
             left_out = {"source", "deadline", "signature", "intent"} | (
                 {"blob", "manifest", "manifest_hash", "name", "key", "reasons_hash", "recorded"} if private else set()
             )
-            return {
+            found = {
                 "contributions": [{k: _plain(v) for k, v in vars(each).items() if k not in left_out} for each in given],
                 "chunks": [_plain(vars(chunk)) for each in given for chunk in rows.chunks(connection, each.key)],
                 "members": [_plain(vars(member)) for each in given for member in rows.members_of(connection, each.key)],
@@ -274,6 +302,8 @@ class World:
                 "datanet": _plain(vars(datanets.get_datanet(connection, DATANET))),
                 "calls": [row.key for row in connection.execute(select(PLANNED.c.key).order_by(PLANNED.c.key))],
             }
+        # Sealed bytes differ each time, and with them the manifest and the registry's name for it.
+        return {name: value for name, value in found.items() if not private or name not in _NAMED}
 
     def contribution(self, key: Hash32) -> contributions.Contribution:
         with self.database.reading() as connection:
@@ -285,6 +315,15 @@ class World:
 
         with self.database.reading() as connection:
             return [CODES[code][0] for chunk in rows.chunks(connection, key) for code in chunk.codes]
+
+
+_NAMED = ("snapshots", "datanet", "calls")
+
+
+def _fast(engine: Engine) -> None:
+    @sqlalchemy_event.listens_for(engine, "connect")
+    def _configure(connection: Any, _: Any) -> None:
+        connection.execute("PRAGMA synchronous=OFF")
 
 
 def jsonl(*pairs: tuple[str, str]) -> bytes:

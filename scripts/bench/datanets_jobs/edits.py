@@ -10,7 +10,8 @@ from datanets_jobs.texts import DEEDS, MANNERS, QUALITIES, THINGS
 
 _WORDS = (*THINGS, *QUALITIES, *DEEDS, *MANNERS)
 _ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
+    " fifteen sixteen seventeen eighteen nineteen"
 ).split()
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 
@@ -64,7 +65,9 @@ def spoken(number: int) -> str:
     if number < 1000:
         return f"{_ONES[number // 100]} hundred" + (f" and {spoken(number % 100)}" if number % 100 else "")
     if number >= 1_000_000:
-        return f"{spoken(number // 1_000_000)} million" + (f" {spoken(number % 1_000_000)}" if number % 1_000_000 else "")
+        return f"{spoken(number // 1_000_000)} million" + (
+            f" {spoken(number % 1_000_000)}" if number % 1_000_000 else ""
+        )
     return f"{spoken(number // 1000)} thousand" + (f" {spoken(number % 1000)}" if number % 1000 else "")
 
 

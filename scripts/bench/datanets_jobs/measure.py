@@ -1,4 +1,4 @@
-"""What is measured of datanets: near duplicates against a known truth, speed and memory through all checks, streaming."""
+"""What is measured of datanets: near duplicates against a known truth, speed and memory through all checks."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from datanets_jobs.edits import OTHERS, falsified, reworded
 from datanets_jobs.texts import FAMILIES, ordinary
-
 from oracle.datanets.canonical import canonical
 from oracle.datanets.checks import Checker
 from oracle.datanets.founding import packed
@@ -39,7 +39,7 @@ Rows = list[dict[str, Any]]
 
 
 def truth(seed: int, bases: int, copied: int) -> tuple[list[tuple[str, int | None, str]], int]:
-    """(what it is, the place of its original, text): originals first, then their copies, shuffled; how many originals."""
+    """(what it is, its original's place, text): originals first, then their copies, shuffled; how many originals."""
     dice = random.Random(seed)
     items: list[tuple[str, int | None, str]] = [("ordinary", None, "\n".join(ordinary(dice))) for _ in range(bases)]
     for name, family in FAMILIES.items():
@@ -134,7 +134,9 @@ def speed(seed: int, rows: int) -> tuple[Figures, Rows]:
         checked = checker.among(chunk.texts, index)
         stored += len(packed(checked.founders))
         hashes += chunk.hashes
-        verdicts.update(f"{Verdict(finding.verdict).name.lower()}: {finding.code}" for finding in checked.findings.values())
+        verdicts.update(
+            f"{Verdict(finding.verdict).name.lower()}: {finding.code}" for finding in checked.findings.values()
+        )
         verdicts["near an earlier row"] += sum(not near.facts_differ for near in checked.near)
     root = rows_root(OWNER, hashes)
     cpu, wall = time.process_time() - began, time.perf_counter() - wall

@@ -1,7 +1,8 @@
 """Generated rows that read like the real thing, and rows that only look alike: one template, other facts.
 
-Sentences are put together from patterns with real words, invented names and numbers. Two rows of `ordinary` share patterns and
-small words, as rows of one subject do; two rows of one family in `FAMILIES` share nearly everything but what they state.
+Sentences are put together from patterns with real words, invented names and numbers. Two rows of `ordinary` share
+patterns and small words, as rows of one subject do; two rows of one family in `FAMILIES` share nearly everything but
+what they state.
 """
 
 from __future__ import annotations
@@ -10,30 +11,35 @@ import random
 from collections.abc import Callable
 
 THINGS = (
-    "router cable battery screen printer keyboard invoice contract parcel refund ticket garden kitchen engine bicycle camera river bridge"
-    " museum library hospital teacher student doctor lawyer farmer driver window roof wall floor ceiling carpet sofa table chair lamp mirror"
-    " bottle knife oven fridge kettle recipe onion carrot potato tomato bread butter cheese salad soup sauce pepper sugar salt vinegar olive"
-    " password account server backup folder database network firewall update licence browser plugin laptop tablet charger adapter speaker"
-    " microphone headset sensor valve pump filter pipe heater thermostat boiler meter switch fuse socket bulb candle blanket pillow mattress"
-    " jacket shirt boot glove scarf helmet tent rope ladder hammer drill saw screw nail bolt paint brush glue tape paper pencil notebook"
-    " essay novel poem letter speech lecture exam grade course degree salary pension tax rent mortgage loan deposit insurance claim policy"
-    " harvest seed soil compost fence barn tractor cow horse sheep goat chicken rabbit beehive orchard vineyard forest meadow valley glacier"
+    "router cable battery screen printer keyboard invoice contract parcel refund ticket garden kitchen engine"
+    " bicycle camera river bridge museum library hospital teacher student doctor lawyer farmer driver window roof"
+    " wall floor ceiling carpet sofa table chair lamp mirror bottle knife oven fridge kettle recipe onion carrot"
+    " potato tomato bread butter cheese salad soup sauce pepper sugar salt vinegar olive password account server"
+    " backup folder database network firewall update licence browser plugin laptop tablet charger adapter speaker"
+    " microphone headset sensor valve pump filter pipe heater thermostat boiler meter switch fuse socket bulb candle"
+    " blanket pillow mattress jacket shirt boot glove scarf helmet tent rope ladder hammer drill saw screw nail bolt"
+    " paint brush glue tape paper pencil notebook essay novel poem letter speech lecture exam grade course degree"
+    " salary pension tax rent mortgage loan deposit insurance claim policy harvest seed soil compost fence barn"
+    " tractor cow horse sheep goat chicken rabbit beehive orchard vineyard forest meadow valley glacier"
 ).split()
 QUALITIES = (
-    "old new small large heavy light cheap expensive broken clean dirty wet dry warm cold quiet loud bright dark narrow wide early late"
-    " regular annual private public local foreign digital manual portable wooden metal plastic cotton woollen leather ceramic electric"
-    " hydraulic temporary permanent careful gentle steady sudden gradual frequent rare common useful harmless dangerous reliable fragile"
-    " flexible rigid smooth rough sharp blunt thick thin fresh stale ripe raw cooked frozen organic seasonal nearby distant official"
+    "old new small large heavy light cheap expensive broken clean dirty wet dry warm cold quiet loud bright dark"
+    " narrow wide early late regular annual private public local foreign digital manual portable wooden metal"
+    " plastic cotton woollen leather ceramic electric hydraulic temporary permanent careful gentle steady sudden"
+    " gradual frequent rare common useful harmless dangerous reliable fragile flexible rigid smooth rough sharp"
+    " blunt thick thin fresh stale ripe raw cooked frozen organic seasonal nearby distant official"
 ).split()
 DEEDS = (
-    "replace repair clean order return measure adjust remove install connect check open close carry store protect inspect compare collect"
-    " deliver prepare calculate register cancel confirm extend reduce increase improve avoid explain describe record publish translate"
-    " review approve reject sign print copy send receive borrow share divide combine separate wash dry heat cool mix pour cut fold press"
-    " tighten loosen lift lower turn push pull hold cover seal label sort count weigh test calibrate monitor restart unplug charge reset"
+    "replace repair clean order return measure adjust remove install connect check open close carry store protect"
+    " inspect compare collect deliver prepare calculate register cancel confirm extend reduce increase improve avoid"
+    " explain describe record publish translate review approve reject sign print copy send receive borrow share"
+    " divide combine separate wash dry heat cool mix pour cut fold press tighten loosen lift lower turn push pull"
+    " hold cover seal label sort count weigh test calibrate monitor restart unplug charge reset"
 ).split()
 MANNERS = (
-    "slowly carefully twice daily weekly outside indoors immediately later together separately thoroughly gently firmly partly completely"
-    " usually rarely again afterwards beforehand overnight manually automatically by hand in advance at once without force"
+    "slowly carefully twice daily weekly outside indoors immediately later together separately thoroughly gently"
+    " firmly partly completely usually rarely again afterwards beforehand overnight manually automatically by hand"
+    " in advance at once without force"
 ).split()
 _PATTERNS = (
     "The {q} {t} should be {d}ed {m} before the {t} is used with a {q} {t}.",
@@ -63,7 +69,10 @@ _QUESTIONS = (
     "Which {t} do I need to {d} the {t} in {N}?",
     "When does a {t} have to be {d}ed by a {t}?",
 )
-_SYLLABLES = "ba be bo bri da del dor el fa fen gar gri ha hol in ka kel kor la lin lo mar mel mi na nor ol or pa pel ra ren ri ro sa sel sol ta tel tor ul va ven vi wen wil yar za zel".split()
+_SYLLABLES = (
+    "ba be bo bri da del dor el fa fen gar gri ha hol in ka kel kor la lin lo mar mel mi na nor ol or pa pel ra ren"
+    " ri ro sa sel sol ta tel tor ul va ven vi wen wil yar za zel"
+).split()
 
 
 def name(dice: random.Random) -> str:
@@ -102,7 +111,8 @@ def _capital(dice: random.Random) -> tuple[str, str]:
     land, city = name(dice), name(dice)
     return (
         f"What is the capital of {land} and how many people live there?",
-        f"The capital of {land} is {city}. Some {dice.randrange(10**4, 10**7):,} people live there, on the river {name(dice)}.",
+        f"The capital of {land} is {city}. Some {dice.randrange(10**4, 10**7):,} people live there,"
+        f" on the river {name(dice)}.",
     )
 
 
@@ -132,10 +142,11 @@ def _device(dice: random.Random) -> tuple[str, str]:
 
 
 def _care(dice: random.Random) -> tuple[str, str]:
-    thing, other, with_, deed = dice.sample(THINGS, 3) + [dice.choice(DEEDS)]
+    thing, other, with_, deed = (*dice.sample(THINGS, 3), dice.choice(DEEDS))
     return (
         f"How do I {deed} a {dice.choice(QUALITIES)} {thing}?",
-        f"Use a {dice.choice(QUALITIES)} {other} and some {with_}; {deed} the {thing} {dice.choice(MANNERS)} and let it rest.",
+        f"Use a {dice.choice(QUALITIES)} {other} and some {with_}; {deed} the {thing} {dice.choice(MANNERS)}"
+        " and let it rest.",
     )
 
 
@@ -143,8 +154,8 @@ def _record(dice: random.Random) -> tuple[str, str]:
     who, town = f"{name(dice)} {name(dice)}", name(dice)
     return (
         f"When was {who} born, and what is this person known for?",
-        f"{who} was born on {dice.randrange(1, 29)} March {dice.randrange(1500, 2000)} in {town} and is best known for having"
-        f" founded the university of {town}, which still bears the name of its founder above the main gate today.",
+        f"{who} was born on {dice.randrange(1, 29)} March {dice.randrange(1500, 2000)} in {town} and is best known"
+        f" for having founded the university of {town}, which still bears the name of its founder above the main gate today.",
     )
 
 
