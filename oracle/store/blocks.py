@@ -90,6 +90,11 @@ def progress(connection: Connection, chain: ChainId) -> Progress | None:
     return Progress(**row._mapping) if row else None
 
 
+def all_progress(connection: Connection) -> list[Progress]:
+    """Of every chain that this database knows."""
+    return [Progress(**row._mapping) for row in connection.execute(select(PROGRESS).order_by(PROGRESS.c.chain))]
+
+
 def blocks_from(connection: Connection, chain: ChainId, number: int) -> list[Block]:
     """The blocks kept at and above a number, in their order."""
     found = connection.execute(

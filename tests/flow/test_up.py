@@ -76,6 +76,8 @@ def health(address: str) -> tuple[int, dict[str, object]]:
 def test_up__when_it_ends_in_whatever_way__then_leaves_no_process(up: Up, number: signal.Signals) -> None:
     address = eventually("it is up", up.address)
     eventually("the loops finish", lambda: health(address)[0] == 200)
+    with urllib.request.urlopen(address.replace("healthz", "metrics"), timeout=5) as answer:
+        assert b'openledger_chain_block{chain="31337",which="final"}' in answer.read()
     family = up.family()
     assert len(family) >= 8  # up, Redis, two watchers with a worker each and its pool, beat, API
     os.kill(up.process.pid, number)
