@@ -84,6 +84,6 @@ def _stored(database: Database) -> bytes:
             block.labels(reached.chain, "read").set(reached.top)
             block.labels(reached.chain, "final").set(reached.final or 0)
             stopped.labels(reached.chain).set(open_stop(connection, reached.chain) is not None)
-            for state, count in count_by_state(connection, reached.chain).items():
-                sent.labels(reached.chain, state).set(count)
+            for where, number in count_by_state(connection, reached.chain).items():
+                sent.labels(reached.chain, where).set(number)
     return generate_latest(registry)
