@@ -14,6 +14,7 @@ where it survived, the tests did. `--write` puts the figures into docs/mutation.
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import json
 import sys
@@ -22,7 +23,7 @@ from pathlib import Path
 
 from mutation.mutants import Mutant, mutants_of
 from mutation.report import Tally, equivalents, write
-from mutation.workshop import ROOT, Target, Workshop
+from mutation.workshop import ROOT, Copy, Target, Workshop
 
 BATCH = 16
 LEAST_KILLED = 90.0
@@ -50,7 +51,7 @@ def drawn(source: str, limit: int | None) -> list[Mutant]:
     return [mutant for mutant in mutants if mutant.name(source) in chosen]
 
 
-def ask(target: Target, source: str, mutants: list[Mutant], known: dict, store) -> None:
+def ask(target: Target, source: str, mutants: list[Mutant], known: dict, store, everything) -> None:
     contracts, tests = hash_of("contracts"), hash_of("tests/forge")
     verdicts_of_bytecode: dict[str, str] = {}
 
@@ -65,7 +66,7 @@ def ask(target: Target, source: str, mutants: list[Mutant], known: dict, store) 
     if not waiting:
         return
     with tempfile.TemporaryDirectory() as folder:
-        workshop = Workshop(Path(folder), target)
+        workshop = Workshop(everything(), target, Path(folder) / target.contract)
         verdicts_of_bytecode[workshop.original()] = "same bytecode"
         for begin in range(0, len(waiting), BATCH):
             batch = waiting[begin : begin + BATCH]
@@ -101,6 +102,10 @@ def main() -> None:
         if options.json:
             options.json.write_text(json.dumps(results, indent=1) + "\n")
 
+    # Built when the first mutant is asked, and once for all contracts.
+    folder = tempfile.TemporaryDirectory()
+    everything = functools.cache(lambda: Copy.built(Path(folder.name) / "everything"))
+
     tallies, faults = [], []
     for name in [options.contract] if options.contract else TARGETS:
         target = TARGETS[name]
@@ -108,7 +113,7 @@ def main() -> None:
         mutants = drawn(source, options.limit)
         print(f"{name}: {len(mutants)} mutants", flush=True)
         known = results.setdefault(name, {})
-        ask(target, source, mutants, known, store)
+        ask(target, source, mutants, known, store, everything)
         tally = Tally(name, [known[mutant.name(source)] for mutant in mutants], equivalents(name))
         tallies.append(tally)
         print(tally.shown(), flush=True)

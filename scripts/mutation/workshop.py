@@ -36,21 +36,34 @@ class Target:
 
 
 class Copy:
-    """A copy of the tree with some of its tests. Forge is given no filter: with one it would compile at every start."""
+    """A copy of the tree, built. Forge is given no filter of tests: with one it would compile at every start."""
 
-    def __init__(self, folder: Path, tests: Collection[str]):
+    def __init__(self, folder: Path):
         self.folder = folder
+
+    @classmethod
+    def built(cls, folder: Path) -> Copy:
         for part in ("contracts", "tests/forge"):
             shutil.copytree(ROOT / part, folder / part)
         for path in (folder / "tests" / "forge").glob("*.t.sol"):
-            if path.name.removesuffix(".t.sol") not in tests:
+            if path.name.removesuffix(".t.sol") in NOT_ASKED:
                 path.unlink()
             elif BLIND.search(path.read_text()):
                 raise SystemExit(f"{path.name} expects a creation to revert: it must stand in a call of its own")
         shutil.copy(ROOT / "foundry.toml", folder)
         (folder / "node_modules").symlink_to((ROOT / "node_modules").resolve())
-        if self.test(seconds=600, building=True) != "survived":
+        copy = cls(folder)
+        if copy.test(seconds=900, building=True) != "survived":
             raise SystemExit("the tests fail without any mutant")
+        return copy
+
+    def with_only(self, tests: Collection[str], folder: Path) -> Copy:
+        """The same with some of the tests, which need no compilation any more."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        for path in (folder / "tests" / "forge").glob("*.t.sol"):
+            if path.name.removesuffix(".t.sol") not in tests:
+                path.unlink()
+        return Copy(folder)
 
     def test(self, seconds: int = SECONDS_A_VERDICT, building: bool = False) -> str:
         environment = os.environ | {
@@ -92,17 +105,16 @@ class Copy:
 
 
 class Workshop:
-    def __init__(self, folder: Path, target: Target):
+    def __init__(self, everything: Copy, target: Target, folder: Path):
         self.target = target
-        every = {path.name.removesuffix(".t.sol") for path in (ROOT / "tests" / "forge").glob("*.t.sol")}
-        # The tests that concern the contract most are asked first, and all others only about what survives them.
-        self.first = Copy(folder / "first", target.tests)
-        self.others = Copy(folder / "others", every - {*target.tests, *NOT_ASKED})
-        self.settings = self.first.compiler_settings()
+        # The tests that concern the contract most are asked first, and all of them only about what survives those.
+        self.first = everything.with_only(target.tests, folder)
+        self.everything = everything
+        self.settings = everything.compiler_settings()
         (compiled,) = self.compile([(ROOT / target.source).read_text()])
         if compiled != self.original():
             raise SystemExit(f"{target.contract}: compiled here, it is not what Forge compiled")
-        for copy in (self.first, self.others):
+        for copy in (self.first, everything):
             if copy.test_with(target.contract, "fe") != "killed":
                 raise SystemExit(f"{target.contract}: the tests do not notice a contract that always reverts")
 
@@ -112,7 +124,7 @@ class Workshop:
 
     def verdict(self, bytecode: str) -> str:
         verdict = self.first.test_with(self.target.contract, bytecode)
-        return self.others.test_with(self.target.contract, bytecode) if verdict == "survived" else verdict
+        return self.everything.test_with(self.target.contract, bytecode) if verdict == "survived" else verdict
 
     def compile(self, sources: list[str]) -> list[str | None]:
         """The creation bytecode of the contract with each of these sources, or None where one does not compile."""
