@@ -136,8 +136,8 @@ def _device(dice: random.Random) -> tuple[str, str]:
     model, port = f"{name(dice)} {dice.randrange(100, 999)}", dice.randrange(1024, 9999)
     return (
         f"Which port does the {model} use for its web interface, and what is the default user?",
-        f"The web interface of the {model} listens on port {port}. Log in as {name(dice).lower()} and change the default"
-        " password before you connect the device to the internet, since everybody knows it.",
+        f"The web interface of the {model} listens on port {port}. Log in as {name(dice).lower()} and change the"
+        " default password before you connect the device to the internet, since everybody knows it.",
     )
 
 
@@ -155,7 +155,8 @@ def _record(dice: random.Random) -> tuple[str, str]:
     return (
         f"When was {who} born, and what is this person known for?",
         f"{who} was born on {dice.randrange(1, 29)} March {dice.randrange(1500, 2000)} in {town} and is best known"
-        f" for having founded the university of {town}, which still bears the name of its founder above the main gate today.",
+        f" for having founded the university of {town}, which still bears"
+        " the name of its founder above the main gate today.",
     )
 
 
