@@ -1,4 +1,4 @@
-"""Files as people have them, and files as they should never be: each bad row by itself, never more than a row at once."""
+"""Files as people have them, and files as they should never be: each bad row by itself, never more than one held."""
 
 from __future__ import annotations
 
