@@ -14,7 +14,8 @@ from oracle.config import read_settings
 from oracle.daemon.ground import Ground
 from oracle.datanets import announcing, erasing, publishing
 from oracle.datanets.intake import Progress, read
-from oracle.datanets.kinds import KIND_BY_WORD
+from oracle.datanets.kinds import KIND_BY_WORD, Kind
+from oracle.datanets.policy import Policy, read_policy
 from oracle.datanets.publishing import Tally
 from oracle.errors import NeedsPerson
 from oracle.store import contributions, datanets
@@ -26,28 +27,34 @@ _DAYS_TO_RELAY = 7
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--datanet", required=True, type=int, help="Its number; `openledger datanet list` shows them.")
+@click.option("--datanet", type=int, help="Its number; `openledger datanet list` shows them.")
 @click.option("--kind", type=click.Choice(sorted(KIND_BY_WORD)), default="training-row", show_default=True)
 @click.option("--licence", help="Of these rows; else that of the datanet.")
 @click.option("--for", "contributor", help="The account that contributes and signs; else the configured key's.")
 @click.option("--dry-run", is_flag=True, help="Check the rows and keep nothing.")
+@click.option("--policy", "rules", type=click.Path(path_type=Path, exists=True), help="With --dry-run: these rules.")
 def contribute(
-    file: Path, datanet: int, kind: str, licence: str | None, contributor: str | None, dry_run: bool
+    file: Path,
+    datanet: int | None,
+    kind: str,
+    licence: str | None,
+    contributor: str | None,
+    dry_run: bool,
+    rules: Path | None,
 ) -> None:
     """Put the rows of a file into a datanet: JSONL, JSON, CSV, Parquet or text, recognised by its content.
 
     Rows that a rule rejects are left out and listed; the good ones go on. With the configured key, one transaction puts
     all of them on chain. With --for, the account's owner signs what is printed and pays no gas.
     """
-    ground = Ground(read_settings())
-    pipeline, number, what = ground.pipeline, DatanetId(datanet), KIND_BY_WORD[kind]
-    policy = pipeline.policy(number)
+    what = KIND_BY_WORD[kind]
     if dry_run:
-        with file.open("rb") as opened, _bar(file) as progress:
-            tally = publishing.preview(read(opened, file.name, what, progress=progress), policy, what)
-        _tell(tally)
-        click.echo("a dry run: nothing was kept")
+        _try(file, what, _rules(rules, datanet))
         return
+    if datanet is None:
+        raise click.UsageError("--datanet: to which one?")
+    ground, number = Ground(read_settings()), DatanetId(datanet)
+    pipeline, policy = ground.pipeline, ground.pipeline.policy(number)
     who = Address(contributor) if contributor else pipeline.sender
     if who is None:
         raise NeedsPerson("no key is configured: set OPENLEDGER_KEYSTORE, or name the account with --for")
@@ -108,6 +115,20 @@ def erase(contribution: str, rows: tuple[str, ...]) -> None:
         click.echo(f"  snapshot {snapshot.name} was made with it; the next one is without")
     for use in used:
         click.echo(f"  model {use.name} was trained with it" + (" and is live" if use.live else ""))
+
+
+def _rules(file: Path | None, datanet: int | None) -> Policy:
+    """Of a file, of a datanet, or the usual ones. Only a datanet's need an oracle."""
+    if file is not None:
+        return read_policy(file.read_bytes())
+    return Policy() if datanet is None else Ground(read_settings()).pipeline.policy(DatanetId(datanet))
+
+
+def _try(file: Path, kind: Kind, policy: Policy) -> None:
+    with file.open("rb") as opened, _bar(file) as progress:
+        tally = publishing.preview(read(opened, file.name, kind, progress=progress), policy, kind)
+    _tell(tally)
+    click.echo("a dry run: nothing was kept")
 
 
 class _bar:  # noqa: N801 — reads as the context that it is

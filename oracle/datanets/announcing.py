@@ -72,7 +72,7 @@ def relay(connection: Connection, datanet: DatanetId, now: int, plan: Plan) -> S
 
 
 def returned(connection: Connection, intent: str) -> list[Contribution]:
-    """The transaction is final and the log has none of them: their signatures were refused, new ones are needed."""
+    """The transaction is final and the log lacks them: their signatures were refused, new ones are needed."""
     back = [each for each in contributions.in_state(connection, "announced") if each.intent == intent]
     for given in back:
         reason = "the registry did not take its signature; was it too old? sign again"

@@ -143,7 +143,7 @@ class NearIndex:
     def _resolve(
         self, rows: Places, row: Places, founder: Places, share: Places, differ: npt.NDArray[np.bool_]
     ) -> list[Near]:
-        """Each row joins the founder that it is nearest to, of equals the earliest; other facts are only told."""
+        """Each row joins the founder it is nearest to, of equals the earliest; one with other facts is only told."""
         age = np.where(founder < 0, self.founders - 1 - founder, founder)
         order = np.lexsort((age, -share, differ, row))
         found: list[Near] = []

@@ -17,6 +17,7 @@ Places = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 
 _DIGITS = 7  # the shortest phone number that is looked for
+_COLONS = 7  # of an IPv6 address
 _RUN = 16  # the shortest key
 
 _LETTER, _DIGIT, _CONTROL, _SPACE, _AT = 16, 1, 2, 4, 8
@@ -74,6 +75,7 @@ def screen(texts: Sequence[str]) -> Screened:
     personal[_rows(apart[digits >= _DIGITS], starts)] = True
     ats = _rows(np.flatnonzero(kinds == _AT), starts)
     personal[ats] = True
+    personal |= np.add.reduceat(content == 0x3A, starts[:-1], dtype=np.int64) >= _COLONS
     personal[_rows(_found(joined, b"::"), starts)] = True
     keys = np.zeros(len(texts), bool)
     keys[ats] = True  # a password in a URL

@@ -156,7 +156,7 @@ def hear(
     manifest_hash: Hash32,
     place: int,
 ) -> bool:
-    """A final event tells of a contribution: of one of ours or of somebody else's. The first event of a name counts."""
+    """A final event tells of a contribution, ours or somebody else's. The first event of a name counts."""
     row = {"key": name, "state": "seen", "datanet": datanet, "contributor": contributor, "kind": kind}
     row |= {"name": name, "rows_root": rows_root, "count": count, "manifest_hash": manifest_hash, "place": place}
     if _insert(connection, row | {"private": False, "erased": False}):

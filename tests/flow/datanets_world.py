@@ -298,7 +298,7 @@ class World:
                 "members": [_plain(vars(member)) for each in given for member in rows.members_of(connection, each.key)],
                 "reasons": [_plain(vars(reason)) for each in given for reason in rows.reasons(connection, each.key)],
                 "founders": [_plain(vars(chunk)) for chunk in rows.founders_from(connection, DATANET, 0)],
-                "snapshots": [_plain(vars(each)) for each in snapshots.snapshots_of(connection, DATANET)],
+                "snapshots": [_plain({**vars(each), "id": 0}) for each in snapshots.snapshots_of(connection, DATANET)],
                 "datanet": _plain(vars(datanets.get_datanet(connection, DATANET))),
                 "calls": [row.key for row in connection.execute(select(PLANNED.c.key).order_by(PLANNED.c.key))],
             }

@@ -157,6 +157,17 @@ def test_commands__of_a_signature_that_comes_too_late__then_another_is_asked_for
     assert "openledger sign" in desk.says("contribute", str(file), "--datanet", "1", "--for", ACCOUNTS[1])
 
 
+def test_contribute__as_a_dry_run_without_an_oracle__then_tries_the_rules_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_bytes(b"".join(json.dumps(row).encode() + b"\n" for row in ROWS))
+    (tmp_path / "policy.json").write_text('{"email": "reject"}')
+    said = CliRunner().invoke(main, ["contribute", f"{tmp_path}/rows.jsonl", "--dry-run"]).output
+    assert "3 rows taken, 1 of them for a reviewer" in said
+    strict = ["contribute", f"{tmp_path}/rows.jsonl", "--dry-run", "--policy", f"{tmp_path}/policy.json"]
+    assert "2 rows taken, 0 of them for a reviewer; 1 left out" in CliRunner().invoke(main, strict).output
+    missing = CliRunner().invoke(main, ["contribute", f"{tmp_path}/rows.jsonl"])
+    assert missing.exit_code == 2 and "to which one?" in missing.output
+
+
 def test_commands__when_something_is_unknown__then_say_what_to_do(desk: Desk) -> None:
     assert "7" in desk.says("datanet", "show", "7", fails=True)
     (desk.folder / "rows.jsonl").write_bytes(b"{}\n")

@@ -155,8 +155,8 @@ def _record(dice: random.Random) -> tuple[str, str]:
     return (
         f"When was {who} born, and what is this person known for?",
         f"{who} was born on {dice.randrange(1, 29)} March {dice.randrange(1500, 2000)} in {town} and is best known"
-        f" for having founded the university of {town}, which still bears the name of its founder above the main"
-        " gate today.",
+        f" for having founded the university of {town}, which still bears"
+        " the name of its founder above the main gate today.",
     )
 
 

@@ -1,12 +1,12 @@
-"""Files as people have them and as they should never be: each bad row by itself, no more than a row in memory."""
+"""Files as people have them, and files as they should never be: each bad row by itself, never more than one held."""
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import tracemalloc
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
@@ -270,5 +270,5 @@ def test_intake__of_the_same_rows_as_lines_and_as_an_array__then_finds_the_same(
 
 @given(st.binary(max_size=300), st.sampled_from(["rows", "rows.jsonl", "rows.json", "rows.csv", "rows.txt"]))
 def test_intake__of_any_bytes__then_only_says_what_is_wrong(content: bytes, name: str) -> None:
-    with contextlib.suppress(UnknownFormat):
+    with suppress(UnknownFormat):
         intake(content, name)
