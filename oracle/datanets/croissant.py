@@ -70,8 +70,8 @@ _COLUMNS = (
     ("contribution", "sc:Text", "The contribution that brought the row, by the registry's name."),
     ("row", "sc:Integer", "Which row of the contribution's blob it is, from zero."),
     ("contributor", "sc:Text", "The account that contributed it."),
-    ("owner", "sc:Text", "Who holds the credit of its cluster, where that is somebody else."),
-    ("cluster", "sc:Text", "The cluster of near duplicates it belongs to, where it is not its own."),
+    ("owner", "sc:Text", "Who holds the credit of its cluster: whoever contributed its earliest row."),
+    ("cluster", "sc:Text", "Its cluster of near duplicates, by the hash of the founding row; mostly its own."),
     ("kind", "sc:Text", "Training row, document, correction or evaluation item."),
     ("split", "sc:Text", "train, validation, held-out or evaluation."),
 )
