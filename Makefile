@@ -21,7 +21,7 @@ export PYTHONHASHSEED ?= 0
 
 BROWNIE_TEST := $(CONTRACTS)/brownie test -q -W ignore
 
-.PHONY: help setup setup-contracts setup-oracle demo test test-unit test-flow test-forge test-contracts check format bench abis \
+.PHONY: help setup setup-contracts setup-oracle demo test test-oracle test-suite test-unit test-flow test-forge test-contracts check format bench bench-gas bench-oracle abis \
         proofs coverage mutation campaign lock clean
 
 help: ## What there is
@@ -30,13 +30,20 @@ help: ## What there is
 demo: setup-contracts ## Deploy the suite on a local chain and play one contribution all the way to a claim
 	PYTHONWARNINGS=ignore $(CONTRACTS)/brownie run scripts/demo
 
-test: setup test-unit test-flow test-forge test-contracts ## All tests
+test: setup ## All tests, those of the oracle beside those of the contracts
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-oracle test-suite
 
-test-unit: setup-oracle setup-contracts
+test-oracle: setup
+	$(ORACLE)/pytest tests/unit tests/flow
+
+test-suite: setup-contracts
+	@$(MAKE) --no-print-directory test-forge test-contracts
+
+test-unit: setup
 	$(ORACLE)/pytest tests/unit
 
 # Real servers on this machine: PostgreSQL (where it is installed), Redis, Anvil.
-test-flow: setup-oracle setup-contracts
+test-flow: setup
 	$(ORACLE)/pytest tests/flow
 
 test-forge: setup-contracts
@@ -61,10 +68,17 @@ format: setup ## Rewrite Python and Solidity in the house's format
 	$(ORACLE)/ruff check --fix .
 	forge fmt contracts tests/forge tests/halmos
 
-bench: setup-contracts ## Measure gas next to its baselines; writes docs/benchmarks and the tables made from it
+bench: bench-gas bench-oracle ## Measure everything that docs/benchmarks holds, and write it anew
+
+bench-gas: setup-contracts
 	$(CONTRACTS)/python scripts/bench/gas.py --json docs/benchmarks/gas.json --markdown docs/benchmarks/README.md
 	$(CONTRACTS)/python scripts/costs.py --write
 	$(CONTRACTS)/python scripts/readme_gas.py --write
+
+bench-oracle: setup
+	$(ORACLE)/python scripts/bench/indexer.py --json docs/benchmarks/indexer.json
+	$(ORACLE)/python scripts/bench/datanets.py --json docs/benchmarks/datanets.json
+	OMP_NUM_THREADS=1 $(ORACLE)/python scripts/bench/serving.py --json docs/benchmarks/serving.json
 
 abis: setup-contracts ## Write deployments/abi anew, after the contracts changed
 	$(CONTRACTS)/brownie run scripts/deploy abis
@@ -76,7 +90,7 @@ coverage: setup-contracts ## Lines and branches that the Forge tests reach
 	forge coverage --report summary --no-match-coverage '(tests|baselines|doubles)/'
 
 mutation: setup-contracts ## Break the contracts that move money in every small way and count what the tests notice
-	$(CONTRACTS)/python scripts/mutate.py
+	$(CONTRACTS)/python scripts/mutate.py --json build/mutation.json
 
 campaign: setup-contracts ## Long fuzzing: 100,000 runs, invariants 1024 × 64
 	FOUNDRY_PROFILE=campaign forge test --no-match-contract GasTest

@@ -20,7 +20,14 @@ COMMANDS = {
     "database": ("operator", "The database's tables."),
     "work": ("operator", "What is parked, and going on with it."),
     "settings": ("operator", "Every setting, and its value."),
-    "suite": ("chain", "Where the contracts stand."),
+    "contribute": ("contributor", "Put the rows of a file into a datanet."),
+    "sign": ("contributor", "Hand in a contributor's signature."),
+    "erase": ("contributor", "Erase a contribution or some of its rows."),
+    "datanet": ("datanets", "Datanets: rules, contents, snapshots."),
+    "review": ("datanets", "What rules hold back, and the outcomes that reviewers sign."),
+    "suite": ("suite", "Where the contracts stand."),
+    "index": ("chain", "Read the chain's events."),
+    "send": ("chain", "What was, is and will be written to the chain."),
 }
 
 

@@ -20,6 +20,10 @@ QUEUES = ("infer", "attribute", "train", "bench", "ingest", "settle")
 # What runs again and again: seconds between two rounds. The queue stands before the dot.
 ROUNDS: Mapping[str, int] = {
     "settle.reconcile": 5,
+    "settle.index": 4,
+    "settle.send": 4,
+    "settle.hear": 4,
+    "ingest.look": 4,
 }
 
 # A step may run for so long; a longer piece of work is cut into steps that go on where the last one ended.

@@ -19,7 +19,6 @@ from typing import Any
 
 from brownie import accounts, chain, project
 from eth_abi import encode
-from eth_account import Account
 from eth_utils import keccak
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,6 +28,7 @@ import deploy as deployment_script  # noqa: E402
 
 from deployment import parameters as parameter_file  # noqa: E402
 from deployment.steps import Sender  # noqa: E402
+from people import Person, people  # noqa: E402
 from suite import OPEN, SUITE  # noqa: E402
 
 FEE = 12 * OPEN + 345
@@ -41,35 +41,18 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Person:
-    """Somebody on the local chain, with a key that guards nothing."""
-
-    name: str
-    account: Any
-
-    @property
-    def address(self) -> str:
-        return self.account.address
-
-    def sign(self, digest: bytes) -> bytes:
-        return bytes(Account.unsafe_sign_hash(bytes(digest), self.account.private_key).signature)
-
-
-@dataclass(frozen=True)
 class Share:
     role: int
     person: Person
     amount: int
 
 
-def people() -> SimpleNamespace:
-    names = "guardian steward author relayed_author builder consumer first_attestor second_attestor third_attestor"
-    made = {}
-    for name in names.split():
-        person = Person(name, accounts.add(keccak(text=f"openledger demo {name}").hex()))
-        accounts[0].transfer(person.account, "10 ether", silent=True)
-        made[name] = person
-    return SimpleNamespace(**made, attestors=[made[f"{nth}_attestor"] for nth in ("first", "second", "third")])
+def everybody() -> SimpleNamespace:
+    who = people(
+        "guardian steward author relayed_author builder consumer first_attestor second_attestor third_attestor"
+    )
+    who.attestors = [who.first_attestor, who.second_attestor, who.third_attestor]
+    return who
 
 
 def deployed(who: SimpleNamespace, folder: Path, say: Say) -> SimpleNamespace:
@@ -254,7 +237,7 @@ def claimed(
 
 def play(folder: Path, say: Say) -> dict[str, int]:
     """The whole loop; returns what each person received, in wei of OPEN."""
-    who = people()
+    who = everybody()
     suite = deployed(who, folder, say)
     snapshot = contributed(suite, who, say)
     adapter = published_model(suite, who, snapshot, say)

@@ -26,11 +26,12 @@ ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT / "scripts") not in sys.path:
     sys.path.insert(0, str(ROOT / "scripts"))
 
+from deployment import onchain  # noqa: E402
 from deployment import parameters as parameter_file  # noqa: E402
 from deployment.checks import Standing, findings, table  # noqa: E402
 from deployment.onchain import NodeRefused  # noqa: E402
 from deployment.parameters import LOCAL_CHAINS, ParameterFaults  # noqa: E402
-from deployment.record import Record, compiler_settings, write_abis  # noqa: E402
+from deployment.record import Record, compiler_settings, seals, write_abis  # noqa: E402
 from deployment.rehearsal import rehearsed, shown  # noqa: E402
 from deployment.steps import Deployment, Sender, Stopped  # noqa: E402
 from deployment.verify import Explorer, sources, submit  # noqa: E402
@@ -81,7 +82,7 @@ def deploy(
     fresh = not record.complete
     compare(compiled, parameters, record, fresh, say)
     write_abis(compiled, deployments / "abi")
-    record.finish(compiler=settings)
+    record.finish(compiler=settings, seals=seals(record, onchain.code_at, deployments / "abi"))
     say(f"Complete. Addresses: {record.path.name}")
     return record
 

@@ -9,7 +9,9 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
 from oracle.errors import Retry
+from oracle.store.blocks import all_progress, open_stop
 from oracle.store.database import Database
+from oracle.store.intents import count_by_state
 from oracle.store.loops import Loop, loops
 from oracle.store.work import parked, tally
 from oracle.telemetry import counted
@@ -59,10 +61,29 @@ def _stored(database: Database) -> bytes:
     finished = Gauge("openledger_loop_finished_seconds", "When a loop last finished.", ["loop"], registry=registry)
     took = Gauge("openledger_loop_took_seconds", "How long its last good round took.", ["loop"], registry=registry)
     items = Gauge("openledger_work_items", "Items of work, by step and state.", ["step", "state"], registry=registry)
+    block = Gauge(
+        "openledger_chain_block",
+        "The last block that was read, and the last final one.",
+        ["chain", "which"],
+        registry=registry,
+    )
+    stopped = Gauge(
+        "openledger_chain_stopped",
+        "1 while a reorg deeper than finality stops settlement.",
+        ["chain"],
+        registry=registry,
+    )
+    sent = Gauge("openledger_intents", "What is written to the chain, by state.", ["chain", "state"], registry=registry)
     with database.reading() as connection:
         for loop in loops(connection):
             finished.labels(loop.name).set(loop.finished_at or 0)
             took.labels(loop.name).set((loop.took_ms or 0) / 1000)
         for (step, state), count in tally(connection).items():
             items.labels(step, state).set(count)
+        for reached in all_progress(connection):
+            block.labels(reached.chain, "read").set(reached.top)
+            block.labels(reached.chain, "final").set(reached.final or 0)
+            stopped.labels(reached.chain).set(open_stop(connection, reached.chain) is not None)
+            for where, number in count_by_state(connection, reached.chain).items():
+                sent.labels(reached.chain, where).set(number)
     return generate_latest(registry)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from oracle.errors import NotDeployed
-from oracle.types import Address, ChainId
+from oracle.types import Address, BlockNumber, ChainId
 
 CONTRACTS = (
     "OpenToken",
@@ -26,12 +26,16 @@ CONTRACTS = (
 )
 
 
+_GENESIS = BlockNumber(0)
+
+
 @dataclass(frozen=True)
 class AddressBook:
     """Where the suite stands on one chain."""
 
     chain: ChainId
     addresses: Mapping[str, Address]
+    first_block: BlockNumber = _GENESIS  # no event of the suite is older
 
     def __getitem__(self, name: str) -> Address:
         return self.addresses[name]
@@ -55,7 +59,11 @@ def read_address_book(folder: Path, chain: ChainId) -> AddressBook:
         raise NotDeployed(
             f"{file}: {', '.join(missing)} missing; run the deployment again, it goes on where it stopped"
         )
-    return AddressBook(chain, {name: Address(entries[name]["address"]) for name in CONTRACTS})
+    return AddressBook(
+        chain,
+        {name: Address(entries[name]["address"]) for name in CONTRACTS},
+        BlockNumber(min(entries[name].get("block") or 0 for name in CONTRACTS)),
+    )
 
 
 def read_abi(folder: Path, name: str) -> list[dict[str, Any]]:

@@ -137,7 +137,12 @@ def typed_data(
     }
 
 
+def preimage(contract: str, message: str, content: Mapping[str, Any], chain: ChainId, address: Address) -> bytes:
+    """The bytes whose hash is signed: 0x1901, the domain, the message."""
+    signable = encode_typed_data(full_message=typed_data(contract, message, content, chain, address))
+    return b"\x19" + signable.version + signable.header + signable.body
+
+
 def digest(contract: str, message: str, content: Mapping[str, Any], chain: ChainId, address: Address) -> Digest:
     """The 32 bytes under the signature."""
-    signable = encode_typed_data(full_message=typed_data(contract, message, content, chain, address))
-    return Digest(keccak(b"\x19" + signable.version + signable.header + signable.body))
+    return Digest(keccak(preimage(contract, message, content, chain, address)))

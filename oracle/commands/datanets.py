@@ -1,316 +1,210 @@
-"""Commands of stewards, reviewers and contributors."""
+"""Commands of stewards and reviewers."""
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
+from eth_abi.abi import encode
+from eth_utils.crypto import keccak
+from sqlalchemy import Connection
 
-if TYPE_CHECKING:
-    from oracle.datanets.pipeline import Pipeline
-    from oracle.datanets.publishing import Tally
-    from oracle.store.contributions import Contribution
+from oracle.chain.signer import sign_message
+from oracle.config import read_settings
+from oracle.daemon.ground import Ground
+from oracle.datanets import calls, deciding, erasing, exporting, snapshotting
+from oracle.datanets.policy import Policy, read_policy
+from oracle.datanets.verdicts import NUMBER, Finding, Verdict
+from oracle.errors import NeedsPerson
+from oracle.store import contributions, datanets, rows, snapshots
+from oracle.store.events import events, topic
+from oracle.store.intents import Intent, plan
+from oracle.types import OPEN, Address, DatanetId, Hash32, Timestamp, Wei
 
-
-def _pipeline() -> Pipeline:
-    from oracle.config import read_settings
-    from oracle.datanets.wiring import pipeline_of
-
-    return pipeline_of(read_settings())
+_SHOWN = 50
 
 
 @click.group()
 def datanet() -> None:
-    """Datanets: their rules, contents, reviews and snapshots."""
+    """Datanets: their rules, what is in them, their snapshots."""
 
 
-@datanet.command("list")
+@datanet.command()
+@click.option("--name", required=True)
+@click.option("--licence", required=True, help="An SPDX identifier, as CC-BY-4.0.")
+@click.option("--type", "datatype", default="text", show_default=True, help="What its rows are.")
+@click.option("--policy", "file", type=click.Path(path_type=Path, exists=True), help="Rules in JSON; else the usual.")
+@click.option("--reviewer", "reviewers", multiple=True, help="An account; may be given again. Else the steward's own.")
+@click.option("--quorum", default=1, show_default=True, help="How many reviewers have to sign an outcome.")
+@click.option("--bond", type=int, help="In whole OPEN; else the least there is.")
+def create(
+    name: str, licence: str, datatype: str, file: Path | None, reviewers: tuple[str, ...], quorum: int, bond: int | None
+) -> None:
+    """Found a datanet with the configured key as its steward."""
+    ground = Ground(read_settings())
+    steward = ground.pipeline.sender
+    if steward is None:
+        raise NeedsPerson("no key is configured: set OPENLEDGER_KEYSTORE; its account becomes the steward")
+    policy = read_policy(file.read_bytes()) if file else Policy()
+    ground.stores.published.put(policy.as_json())
+    registry, chain = ground.pipeline.registry, ground.rpc.chain
+    amount = Wei(bond * OPEN) if bond is not None else _least_bond(ground)
+    members = [Address(each) for each in reviewers] or [steward]
+    data = calls.create_datanet(policy.hash, name, licence, datatype, members, quorum, amount)
+    key = f"create:{steward}:{keccak(data).hex()}"
+    approval = keccak(text="approve(address,uint256)")[:4] + encode(["address", "uint256"], [registry, amount])
+    with ground.database.transaction() as connection:
+        token = ground.book["OpenToken"]
+        plan(connection, Intent(f"{key}:bond", chain, token, approval, Wei(0), f"bond of datanet {name}"))
+        plan(
+            connection, Intent(key, chain, registry, data, Wei(0), f"datanet {name}", after=f"{key}:bond")
+        )  # the bond is pulled by the second call
+    click.echo(f"datanet {name}: planned, with a bond of {amount / OPEN:g} OPEN; the daemon sends it")
+
+
+@datanet.command(name="list")
 def list_() -> None:
-    """All datanets that the chain has told of."""
-    from oracle.store import contributions, datanets
-
-    pipeline = _pipeline()
-    with pipeline.database.reading() as connection:
+    """All that the registry has."""
+    ground = Ground(read_settings())
+    with ground.database.reading() as connection:
         for each in datanets.all_datanets(connection):
-            states = contributions.tally(connection, each.number)
-            told = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "no contributions"
-            click.echo(f"{each.number:>6}  {each.name:<32} {each.licence:<14} {told}")
+            tally = contributions.tally(connection, each.number)
+            told = ", ".join(f"{count} {state}" for state, count in sorted(tally.items())) or "no contribution yet"
+            click.echo(f"{each.number:>5}  {each.name} ({each.licence}, steward {each.steward}): {told}")
 
 
 @datanet.command()
 @click.argument("number", type=int)
 def show(number: int) -> None:
-    """One datanet: its contributions and snapshots, and which models still contain what was erased."""
-    from oracle.datanets.erasing import touched
-    from oracle.store import contributions, datanets, snapshots
-    from oracle.types import DatanetId
-
-    pipeline = _pipeline()
-    with pipeline.database.reading() as connection:
-        found = datanets.get_datanet(connection, DatanetId(number))
-        click.echo(f"{found.name}  (number {number}, {found.licence}, steward {found.steward})")
-        click.echo(f"policy 0x{found.policy.hex()}")
-        for given in contributions.in_state(connection, *contributions.STATES, datanet=found.number):
-            name = "0x" + (given.name or given.key).hex()[:16] + "…"
+    """What is in it, what is missing where, and which models hold rows that were erased."""
+    ground, which = Ground(read_settings()), DatanetId(number)
+    with ground.database.reading() as connection:
+        found = datanets.get_datanet(connection, which)
+        click.echo(f"{found.name}  licence {found.licence}, steward {found.steward}, policy 0x{found.policy.hex()}")
+        reviewers = datanets.reviewers_of(connection, which)
+        click.echo(f"  reviewers {', '.join(reviewers)}; {datanets.quorum_of(connection, which)} have to sign")
+        for given in contributions.in_state(connection, *contributions.STATES, datanet=which):
             accepted = "" if given.accepted_count is None else f", {given.accepted_count} accepted"
-            click.echo(f"  {name}  {given.state:<10} {given.count or '?'} rows{accepted}  {given.reason or ''}")
-            if given.erased:
-                held, uses = touched(connection, given)
-                versions = ", ".join(each.name for each in held) or "no snapshot"
-                models = ", ".join(use.name + ("" if use.live else " (withdrawn)") for use in uses) or "no model"
-                click.echo(f"      erased; contained in {versions}; trained into {models}")
-        for made in snapshots.snapshots_of(connection, found.number):
-            version = "not on chain" if made.version is None else f"version {made.version}"
-            click.echo(f"  snapshot {made.name}: {made.count} rows, {version}, root 0x{made.root.hex()}")
-
-
-@datanet.command()
-@click.argument("number", type=int, required=False)
-@click.option(
-    "--check", "file", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A policy to look at."
-)
-def policy(number: int | None, file: Path | None) -> None:
-    """The rules of a datanet, or those of a file; without either, the rules by default."""
-    from oracle.datanets.policy import Policy, read_policy
-    from oracle.types import DatanetId
-
-    if file is not None:
-        found = read_policy(file.read_bytes())
-    else:
-        found = Policy() if number is None else _pipeline().policy(DatanetId(number))
-    for name, value in vars(found).items():
-        click.echo(f"{name:<18} {', '.join(value) if isinstance(value, tuple) else value}")
-    click.echo(f"\nhash 0x{found.hash.hex()}")
-
-
-@datanet.command()
-@click.option("--name", required=True)
-@click.option("--licence", required=True, help="An SPDX name, such as CC-BY-4.0.")
-@click.option("--datatype", default="text", show_default=True)
-@click.option("--policy", "file", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A file of rules.")
-@click.option("--reviewer", "reviewers", multiple=True, required=True, help="An account; may be given several times.")
-@click.option("--quorum", default=1, show_default=True)
-@click.option("--bond", default=0, help="In wei; at least what the registry's terms ask for.")
-def create(
-    name: str, licence: str, datatype: str, file: Path | None, reviewers: tuple[str, ...], quorum: int, bond: int
-) -> None:
-    """Publish a policy and plan the transaction that opens a datanet with it."""
-    from oracle.datanets import calls
-    from oracle.datanets.policy import Policy, read_policy
-    from oracle.types import Address, Wei
-
-    rules = Policy() if file is None else read_policy(file.read_bytes())
-    pipeline = _pipeline()
-    pipeline.stores.published.put(rules.as_json())
-    accounts = [Address(account) for account in reviewers]
-    data = calls.create_datanet(rules.hash, name, licence, datatype, accounts, quorum, Wei(bond))
-    with pipeline.database.transaction() as connection:
-        pipeline.plan(connection, calls.Call(f"datanet:{name}:{rules.hash.hex()}", data, f"opening of datanet {name}"))
-    click.echo(f"planned; its policy is 0x{rules.hash.hex()}")
+            why = f"  ({given.reason})" if given.reason else ""
+            erased = ", erased" if given.erased else ""
+            said = f"{given.count or '?'} rows{accepted}{erased}"
+            click.echo(f"  {given.key.hex()}  {given.state:<10} {given.contributor}  {said}{why}")
+        for made in snapshots.snapshots_of(connection, which):
+            version = "not on chain yet" if made.version is None else f"version {made.version}"
+            click.echo(f"  snapshot {made.number} {made.name}: {made.count} rows, {made.state}, {version}")
+            _stale(connection, made)
 
 
 @datanet.command()
 @click.argument("number", type=int)
-@click.option("--name", required=True, help="What this version is called, once and for all.")
-def snapshot(number: int, name: str) -> None:
-    """Make a snapshot of all that is settled, and plan its root for the chain."""
-    from oracle.datanets import snapshotting
-    from oracle.types import DatanetId
-
-    pipeline = _pipeline()
-    made = snapshotting.build(
-        pipeline.database, pipeline.stores, DatanetId(number), name, pipeline.policy(DatanetId(number))
-    )
-    if made.state == "built" and pipeline.sender is not None:
-        with pipeline.database.transaction() as connection:
-            snapshotting.announce(connection, made, pipeline.plan)
-    click.echo(f"snapshot {made.name}: {made.count} rows, root 0x{made.root.hex()}, rows {made.rows}")
+def policy(number: int) -> None:
+    """Its rules, in JSON."""
+    click.echo(Ground(read_settings()).pipeline.policy(DatanetId(number)).as_json().decode())
 
 
 @datanet.command()
 @click.argument("number", type=int)
-@click.option("--snapshot", "which", type=int, help="Its number; the newest where none is given.")
-@click.option("--to", "folder", type=click.Path(path_type=Path, file_okay=False), required=True)
-def export(number: int, which: int | None, folder: Path) -> None:
-    """Write a snapshot as Croissant: croissant.json and rows.jsonl."""
-    from oracle.datanets.exporting import export as write
-    from oracle.types import DatanetId
-
-    pipeline = _pipeline()
-    for file in write(
-        pipeline.database, pipeline.stores, DatanetId(number), which, folder, time.strftime("%Y-%m-%d", time.gmtime())
-    ):
-        click.echo(str(file))
+@click.option("--name", required=True, help="Of this version; the same name is the same snapshot.")
+@click.option("--dry-run", is_flag=True, help="Make it and do not put it on chain.")
+def snapshot(number: int, name: str, dry_run: bool) -> None:
+    """All settled rows as an immutable version, with its root on chain."""
+    ground, which = Ground(read_settings()), DatanetId(number)
+    made = snapshotting.build(ground.database, ground.stores, which, name, ground.pipeline.policy(which))
+    click.echo(f"snapshot {made.number} {made.name}: {made.count} rows, root 0x{made.root.hex()}")
+    if not dry_run and made.state == "built":
+        with ground.database.transaction() as connection:
+            snapshotting.announce(connection, made, ground.pipeline.plan)
+        click.echo("planned; the daemon sends it")
 
 
 @datanet.command()
 @click.argument("number", type=int)
-@click.option("--as", "reviewer", help="The reviewer's account; needed to decide.")
-@click.option("--accept", multiple=True, metavar="CONTRIBUTION:ROW")
-@click.option("--reject", multiple=True, metavar="CONTRIBUTION:ROW")
-@click.option("--reason", default="", help="What the contributor is told; needed to reject.")
-def review(number: int, reviewer: str | None, accept: tuple[str, ...], reject: tuple[str, ...], reason: str) -> None:
-    """List the rows that are held, or decide some of them."""
-    from oracle.datanets import deciding
-    from oracle.datanets.verdicts import Finding, Verdict
-    from oracle.store import contributions, rows
-    from oracle.types import Address, DatanetId, Timestamp
+@click.option("--snapshot", "which", type=int, help="Its number; else the newest.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True)
+@click.option("--private", is_flag=True, help="Also rows that are private, in clear.")
+def export(number: int, which: int | None, out: Path, private: bool) -> None:
+    """A snapshot as a folder: rows, manifest and a Croissant description that other tools load."""
+    ground = Ground(read_settings())
+    with ground.database.reading() as connection:
+        made = snapshots.get_snapshot(connection, DatanetId(number), which)
+        found = events(
+            connection, ground.rpc.chain, calls.CONTRACT, "SnapshotPublished", topic1=topic(number)
+        )  # its block's time is the date of publication
+        dates = {event.args["version"]: event.timestamp for event in found}
+    published = None if made.version is None else dates.get(made.version)
+    exporting.export(ground.database, ground.stores, made, out, published, private)
+    click.echo(f"{made.count} rows in {out}: rows.jsonl, manifest.json, croissant.json")
 
-    pipeline = _pipeline()
-    rules = pipeline.policy(DatanetId(number))
-    if (accept or reject) and reviewer is None:
-        raise click.UsageError("--as: which reviewer decides?")
-    if reject and not reason.strip():
-        raise click.UsageError("--reason: whoever rejects says why")
-    for item, wanted in [(item, True) for item in accept] + [(item, False) for item in reject]:
-        with pipeline.database.transaction() as connection:
-            given, row = _row(connection, DatanetId(number), item)
-            deciding.review(
-                connection, given, rules, row, wanted, reason, Address(reviewer or ""), Timestamp(int(time.time()))
-            )
-    pipeline.decide(DatanetId(number))
-    with pipeline.database.reading() as connection:
-        held = 0
+
+def _least_bond(ground: Ground) -> Wei:
+    """The first of the registry's terms."""
+    data = "0x" + keccak(text="terms()")[:4].hex()
+    answer = ground.rpc.call("eth_call", {"to": ground.pipeline.registry, "data": data}, "latest")
+    return Wei(int(answer[2:66], 16))
+
+
+def _stale(connection: Connection, made: snapshots.Snapshot) -> None:
+    """Erased since, and who still holds it."""
+    for key in snapshots.contents(connection, made.id):
+        given = contributions.get(connection, key)
+        if erasing.erased_rows(connection, given) == frozenset():
+            continue
+        click.echo(f"    holds erased rows of {key.hex()}; the next snapshot is without them")
+    if made.version is not None:
+        for use in snapshots.uses_of(connection, made.datanet, [made.version]):
+            click.echo(f"    model {use.name} was trained on it" + ("" if use.live else ", withdrawn"))
+
+
+@click.group()
+def review() -> None:
+    """Rows that a rule holds back, and the outcome that reviewers sign."""
+
+
+@review.command(name="list")
+@click.argument("number", type=int)
+def held(number: int) -> None:
+    """What waits for a reviewer."""
+    with Ground(read_settings()).database.reading() as connection:
         for given in contributions.in_state(connection, "checked", datanet=DatanetId(number)):
-            for each in rows.reasons(connection, given.key, Verdict.HELD):
-                held += 1
-                told = Finding(Verdict.HELD, each.code, each.detail).sentence
-                click.echo(f"0x{(given.name or given.key).hex()}:{each.row + 1}  {told}")
-        click.echo(f"{held} rows are held" if held else "nothing is held")
+            for each in rows.reasons(connection, given.key, Verdict.HELD)[:_SHOWN]:
+                sentence = Finding(Verdict.HELD, each.code, each.detail).sentence if each.code in NUMBER else each.code
+                click.echo(f"{given.key.hex()}  row {each.row + 1}: {sentence}")
 
 
-def _row(connection: Any, number: int, item: str) -> tuple[Contribution, int]:
-    from oracle.store import contributions
-    from oracle.types import ContributionId
-
-    name, _, row = item.partition(":")
-    try:
-        given = contributions.named(connection, ContributionId(bytes.fromhex(name.removeprefix("0x"))))
-        place = int(row) - 1
-    except ValueError:
-        raise click.UsageError(f"{item}: write CONTRIBUTION:ROW, as the list shows them") from None
-    if given.datanet != number or not 0 <= place < (given.count or 0):
-        raise click.UsageError(f"{item}: datanet {number} has no such row")
-    return given, place
-
-
-@click.command()
-@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option(
-    "--datanet", "number", type=int, help="Its number; without one (a dry run only) the default rules are used."
-)
-@click.option("--kind", default="training-row", show_default=True)
-@click.option("--as", "contributor", help="The contributor's account; the oracle's own wallet where none is given.")
-@click.option("--licence", default="", help="That of the rows, where it is not the datanet's.")
-@click.option("--dry-run", is_flag=True, help="Only look: nothing is kept, published or sent.")
-@click.option("--most", default=20, show_default=True, help="How many lines of what is wrong are shown.")
-def contribute(
-    file: Path, number: int | None, kind: str, contributor: str | None, licence: str, dry_run: bool, most: int
-) -> None:
-    """Contribute the rows of a file: JSONL, JSON, CSV, Parquet or plain text."""
-    from oracle.datanets.kinds import KIND_BY_WORD
-
-    if kind not in KIND_BY_WORD:
-        raise click.UsageError(f"--kind: one of {', '.join(KIND_BY_WORD)}")
-    if dry_run:
-        _report(_dry_run(file, kind, number), most)
-        return
-    if number is None:
-        raise click.UsageError("--datanet: to which one? `openledger datanet list`")
-    _contribute(file, number, kind, contributor, licence, most)
-
-
-def _dry_run(file: Path, kind: str, number: int | None) -> Tally:
-    from oracle.datanets.intake import read
-    from oracle.datanets.kinds import KIND_BY_WORD
-    from oracle.datanets.policy import Policy
-    from oracle.datanets.publishing import preview
-    from oracle.types import DatanetId
-
-    rules = Policy() if number is None else _pipeline().policy(DatanetId(number))
-    with file.open("rb") as opened, _bar(file) as bar:
-        return preview(read(opened, file.name, KIND_BY_WORD[kind], progress=_moves(bar)), rules, KIND_BY_WORD[kind])
-
-
-def _contribute(file: Path, number: int, kind: str, contributor: str | None, licence: str, most: int) -> None:
-    from oracle.datanets import publishing
-    from oracle.datanets.kinds import KIND_BY_WORD
-    from oracle.store import contributions, datanets
-    from oracle.types import Address, DatanetId
-
-    pipeline = _pipeline()
-    account = contributor or pipeline.sender
-    if account is None:
-        raise click.UsageError("--as: there is no wallet here; whose contribution is it?")
-    rules = pipeline.policy(DatanetId(number))
-    with pipeline.database.reading() as connection:
-        licence = licence or datanets.get_datanet(connection, DatanetId(number)).licence
-    with file.open("rb") as opened:
-        key = publishing.receive(
-            pipeline.database,
-            pipeline.stores,
-            iter(lambda: opened.read(1 << 20), b""),
-            contributor=Address(account),
-            datanet=DatanetId(number),
-            kind=KIND_BY_WORD[kind],
-            private=rules.private,
-            file=file.name,
-            licence=licence,
-        )
-    with pipeline.database.reading() as connection:
-        given = contributions.get(connection, key)
-    if given.state == "received":
-        with _bar(file) as bar:
-            _report(publishing.parse(pipeline.database, pipeline.stores, given, rules, _moves(bar)), most)
-    pipeline.intake(key)
-    with pipeline.database.reading() as connection:
-        given = contributions.get(connection, key)
-    click.echo(f"contribution 0x{(given.name or given.key).hex()}: {given.state}. {given.reason or ''}")
-
-
-def _bar(file: Path) -> Any:
-    return click.progressbar(length=max(file.stat().st_size, 1), label=file.name, file=sys.stderr)
-
-
-def _moves(bar: Any) -> Callable[[int], None]:
-    return lambda place: bar.update(place - bar.pos)
-
-
-def _report(tally: Tally, most: int) -> None:
-    for line, code, sentence in tally.lines[:most]:
-        click.echo(f"  line {line:>8}  {code:<18} {sentence}")
-    hidden = tally.left_out + tally.held - min(len(tally.lines), most)
-    if hidden > 0:
-        click.echo(f"  … and {hidden} more")
-    total = tally.taken + tally.left_out
-    click.echo(f"\n{'rows':<26}{total:>10,}")
-    click.echo(f"{'contributed':<26}{tally.taken:>10,}")
-    click.echo(f"{'  of these for a review':<26}{tally.held:>10,}")
-    click.echo(f"{'left out':<26}{tally.left_out:>10,}")
-
-
-@click.command()
+@review.command()
 @click.argument("contribution")
-@click.option("--row", "hashes", multiple=True, metavar="HASH", help="Only these rows; all of it where none is given.")
-@click.confirmation_option(prompt="Erased rows cannot be brought back. Go on?")
-def erase(contribution: str, hashes: tuple[str, ...]) -> None:
-    """Erase a contribution, or some of its rows, for ever; says which snapshots and models contain them."""
-    from oracle.datanets import erasing
-    from oracle.store import contributions
-    from oracle.types import ContributionId, RowHash
+@click.argument("row", type=int)
+@click.option("--accept/--reject", required=True)
+@click.option("--because", default="", help="The contributor reads it.")
+def decide(contribution: str, row: int, accept: bool, because: str) -> None:
+    """Accept or reject one held row, by its number."""
+    ground, key = Ground(read_settings()), Hash32(bytes.fromhex(contribution.removeprefix("0x")))
+    reviewer = ground.pipeline.sender
+    if reviewer is None:
+        raise NeedsPerson("no key is configured: set OPENLEDGER_KEYSTORE; its account is the reviewer")
+    if not accept and not because:
+        raise NeedsPerson("a row is rejected with a reason: --because")
+    with ground.database.transaction() as connection:
+        given = contributions.get(connection, key)
+        rules = ground.pipeline.policy(given.datanet)
+        now = Timestamp(int(time.time()))
+        done = deciding.review(connection, given, rules, row - 1, accept, because, reviewer, now)
+    click.echo(f"row {row}: {'accepted' if accept else 'rejected'}" if done else f"row {row}: was decided already")
 
-    pipeline = _pipeline()
-    with pipeline.database.transaction() as connection:
-        given = contributions.named(connection, ContributionId(bytes.fromhex(contribution.removeprefix("0x"))))
-        rows = [RowHash(bytes.fromhex(row.removeprefix("0x"))) for row in hashes]
-        erasing.ask(connection, given, rows, pipeline.plan if given.contributor == pipeline.sender else None)
-    pipeline.erase()
-    with pipeline.database.reading() as connection:
-        held, uses = erasing.touched(connection, given)
-    click.echo("erased. Absent from the next snapshot.")
-    click.echo("contained in: " + (", ".join(f"snapshot {each.name}" for each in held) or "no snapshot"))
-    click.echo("trained into: " + (", ".join(use.name for use in uses) or "no model"))
+
+@review.command(name="sign")
+@click.argument("number", type=int)
+def sign_outcomes(number: int) -> None:
+    """Sign every outcome of a datanet that is decided; with enough signatures it goes on chain."""
+    ground, which = Ground(read_settings()), DatanetId(number)
+    if ground.signer is None:
+        raise NeedsPerson("no key is configured: set OPENLEDGER_KEYSTORE; its account is the reviewer")
+    registry, chain = ground.pipeline.registry, ground.rpc.chain
+    with ground.database.transaction() as connection:
+        decided = contributions.in_state(connection, "decided", datanet=which)
+        for given in decided:
+            message = deciding.outcome_of(given).message(which)
+            signature = sign_message(ground.signer, calls.DOMAIN, "Outcomes", message, chain, registry)
+            deciding.sign_outcome(connection, given, signature, chain, registry)
+    click.echo(f"{len(decided)} outcomes signed")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping
 
 from kombu.connection import Connection as Broker
 from kombu.exceptions import KombuError
 
 from oracle import jobs
 from oracle.config import Settings
+from oracle.daemon.doctor_chain import examine_chain
+from oracle.daemon.findings import Finding
 from oracle.errors import OpenLedgerError
 from oracle.store.blobs import Blobs
 from oracle.store.database import Database
@@ -21,37 +21,34 @@ from oracle.store.vault import Vault
 from oracle.store.work import parked
 from oracle.types import Timestamp
 
-
-@dataclass(frozen=True)
-class Finding:
-    part: str
-    state: Literal["well", "unsure", "wrong"]
-    found: str
-    remedy: str = ""
+Ask = Callable[[Settings, Timestamp], Iterator[Finding]]
 
 
-def examine(settings: Settings) -> list[Finding]:
+def examine(
+    settings: Settings, clock: Callable[[], float] = time.time, parts: Mapping[str, Ask] | None = None
+) -> list[Finding]:
     """Asks all of them, whatever the first one says."""
-    return [finding for part, ask in PARTS.items() for finding in _asked(part, ask, settings)]
+    now = Timestamp(int(clock()))
+    return [finding for part, ask in (parts or PARTS).items() for finding in _asked(part, ask, settings, now)]
 
 
-def _asked(part: str, ask: Callable[[Settings], Iterator[Finding]], settings: Settings) -> list[Finding]:
+def _asked(part: str, ask: Ask, settings: Settings, now: Timestamp) -> list[Finding]:
     findings: list[Finding] = []
     try:
-        findings.extend(ask(settings))
+        findings.extend(ask(settings, now))
     except OpenLedgerError as error:
         said, _, remedy = str(error).partition("; ")
         findings.append(Finding(part, "wrong", said, remedy))
     return findings
 
 
-def _database(settings: Settings) -> Iterator[Finding]:
+def _database(settings: Settings, now: Timestamp) -> Iterator[Finding]:
     database = Database(settings.database)
     database.require_current()
     yield Finding("database", "well", f"{database.name}, revision {database.revision()}")
 
 
-def _blobs(settings: Settings) -> Iterator[Finding]:
+def _blobs(settings: Settings, now: Timestamp) -> Iterator[Finding]:
     blobs, content = Blobs(settings.blob_store), b"openledger doctor " + secrets.token_bytes(16)
     cid = blobs.put(content)
     same = blobs.read(cid) == content
@@ -62,12 +59,12 @@ def _blobs(settings: Settings) -> Iterator[Finding]:
         yield Finding("blobs", "well", f"{settings.blob_store}: written, read and deleted")
 
 
-def _vault(settings: Settings) -> Iterator[Finding]:
+def _vault(settings: Settings, now: Timestamp) -> Iterator[Finding]:
     Vault(settings.key_store, settings.master_key)
     yield Finding("master key", "well", str(settings.master_key))
 
 
-def _queues(settings: Settings) -> Iterator[Finding]:
+def _queues(settings: Settings, now: Timestamp) -> Iterator[Finding]:
     try:
         with Broker(jobs.broker_url(settings), connect_timeout=5) as broker:
             broker.ensure_connection(max_retries=1, timeout=5)
@@ -83,9 +80,10 @@ def _queues(settings: Settings) -> Iterator[Finding]:
         yield Finding("queues", "well", f"Redis answers; {sum(waiting.values())} messages wait")
 
 
-def _rounds(settings: Settings) -> Iterator[Finding]:
-    now = Timestamp(int(time.time()))
-    with Database(settings.database).reading() as connection:
+def _rounds(settings: Settings, now: Timestamp) -> Iterator[Finding]:
+    database = Database(settings.database)
+    database.require_current()
+    with database.reading() as connection:
         known = {loop.name: loop for loop in loops(connection)}
         items = parked(connection, 1000)
     for name in jobs.ROUNDS:
@@ -104,10 +102,11 @@ def _rounds(settings: Settings) -> Iterator[Finding]:
         yield Finding("work", "unsure", f"{len(items)} parked", remedy)
 
 
-PARTS: dict[str, Callable[[Settings], Iterator[Finding]]] = {
+PARTS: dict[str, Ask] = {
     "database": _database,
     "blobs": _blobs,
     "master key": _vault,
     "queues": _queues,
+    "chain": examine_chain,
     "rounds": _rounds,
 }

@@ -30,12 +30,11 @@ def deploy_suite(settings: Settings, port: int) -> Path:
     home.mkdir(parents=True, exist_ok=True)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OPENLEDGER_")} | {
         "HOME": str(home),
+        "SOLCX_BINARY_PATH": str(Path(".solc").absolute()),
         "OPENLEDGER_DEPLOYMENTS": str(settings.deployments),
         "PYTHONWARNINGS": "ignore",
     }
     record = settings.deployments / "31337.json"
-    if record.exists() and not _stands(record, f"http://127.0.0.1:{port}"):
-        record.unlink()  # of an earlier local chain
     for command in (
         ["networks", "modify", "anvil", f"port={port}"],
         ["run", "scripts/deploy", "--network", "anvil"],
@@ -84,12 +83,6 @@ def free_port(host: str) -> int:
     with socket.socket() as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
-
-
-def _stands(record: Path, node: str) -> bool:
-    contracts = json.loads(record.read_text(encoding="utf-8")).get("contracts", {})
-    addresses = [entry["address"] for entry in contracts.values() if "address" in entry]
-    return all(rpc(node, "eth_getCode", address, "latest") not in (None, "0x") for address in addresses)
 
 
 def rpc(url: str, method: str, *parameters: str) -> str | None:

@@ -54,15 +54,18 @@ class SnapshotRow:
 
     def as_line(self) -> bytes:
         told = {
-            "cluster": "0x" + self.cluster.hex(),
             "contribution": "0x" + self.contribution.hex(),
             "contributor": self.contributor,
             "hash": "0x" + self.hash.hex(),
             "kind": self.kind,
-            "owner": self.owner,
             "row": self.row,
             "split": self.split,
         }
+        # What goes without saying is not said: a million rows are mostly clusters of one.
+        if bytes(self.cluster) != bytes(self.hash):
+            told["cluster"] = "0x" + self.cluster.hex()
+        if self.owner != self.contributor:
+            told["owner"] = self.owner
         return canonical(told) + b"\n"
 
 

@@ -35,10 +35,17 @@ class CidBuilder:
         self._leaves: list[_Node] = []
 
     def update(self, piece: bytes) -> None:
-        self._pending += piece
-        while len(self._pending) >= CHUNK:
-            self._leaves.append(_leaf(bytes(self._pending[:CHUNK])))
-            del self._pending[:CHUNK]
+        at = CHUNK - len(self._pending) if self._pending else 0
+        if at:
+            self._pending += piece[:at]
+            if len(self._pending) < CHUNK:
+                return
+            self._leaves.append(_leaf(bytes(self._pending)))
+            self._pending.clear()
+        for begin in range(at, len(piece) - CHUNK + 1, CHUNK):
+            self._leaves.append(_leaf(piece[begin : begin + CHUNK]))
+            at = begin + CHUNK
+        self._pending += piece[at:]
 
     def cid(self) -> Cid:
         nodes = list(self._leaves)

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
-from oracle.errors import NeedsPerson, Retry, Stop
+from oracle.errors import NeedsPerson, OpenLedgerError, Retry, Stop
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_MS = 30_000
@@ -56,7 +56,7 @@ class Database:
             with self.engine.begin() as connection:
                 yield connection
         except OperationalError as error:
-            raise DatabaseUnavailable(f"database {self.name}: {error.orig}; it is tried again") from error
+            raise self._fault(error) from error
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -72,7 +72,13 @@ class Database:
                 with connection.begin():
                     yield connection
         except OperationalError as error:
-            raise DatabaseUnavailable(f"database {self.name}: {error.orig}; it is tried again") from error
+            raise self._fault(error) from error
+
+    def _fault(self, error: OperationalError) -> OpenLedgerError:
+        # SQLite says it in the same way as that it is busy.
+        if str(error.orig).startswith("no such"):
+            return WrongRevision(f"database {self.name}: {error.orig}; run `openledger database upgrade`")
+        return DatabaseUnavailable(f"database {self.name}: {error.orig}; it is tried again")
 
     # Revisions
 

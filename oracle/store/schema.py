@@ -2,7 +2,36 @@
 
 from __future__ import annotations
 
-from oracle.store import contributions, datanets, erasures, loops, outcomes, rows, snapshots, work
+from oracle.store import (
+    blocks,
+    broadcasts,
+    contributions,
+    cursors,
+    datanets,
+    erasures,
+    event_table,
+    intents,
+    loops,
+    outcomes,
+    rows,
+    snapshots,
+    work,
+)
 from oracle.store.columns import METADATA
 
-__all__ = ["METADATA", "contributions", "datanets", "erasures", "loops", "outcomes", "rows", "snapshots", "work"]
+__all__ = [
+    "METADATA",
+    "blocks",
+    "broadcasts",
+    "contributions",
+    "cursors",
+    "datanets",
+    "erasures",
+    "event_table",
+    "intents",
+    "loops",
+    "outcomes",
+    "rows",
+    "snapshots",
+    "work",
+]

@@ -1,6 +1,7 @@
 """What has to be done, once: the truth behind the queues. A message is a hint to look here.
 
 waiting → running → done | waiting (again, later) | parked (until a person resumes it)
+done → waiting, for work that is due whenever a state says so
 running → running, under a new lease, when the old one has run out: whoever held it was killed
 
 Whoever runs a step holds a lease and ends the step in the same transaction as its effects. If somebody else has taken
@@ -97,6 +98,18 @@ def request(connection: Connection, step: str, subject: str, now: Timestamp) -> 
         .returning(WORK.c.id)
     )
     return connection.execute(statement).first() is not None
+
+
+def renew(connection: Connection, step: str, subject: str, now: Timestamp) -> bool:
+    """Asks for work that may be due more than once; says whether it was not waiting, running or parked already."""
+    if request(connection, step, subject, now):
+        return True
+    renewed = connection.execute(
+        update(WORK)
+        .where(WORK.c.step == step, WORK.c.subject == subject, WORK.c.state == State.DONE)
+        .values(state=State.WAITING, due_at=now, attempts=0)
+    )
+    return renewed.rowcount == 1
 
 
 def take(connection: Connection, step: str, subject: str, seconds: int, now: Timestamp) -> Lease | None:

@@ -8,6 +8,7 @@ from brownie import Contract, web3
 from eth_abi import decode
 from eth_utils import keccak
 from hexbytes import HexBytes
+from web3.exceptions import Web3Exception
 
 PUSH1, PUSH32 = 0x60, 0x7F
 LAUNCH_SELECTOR = keccak(text="launch(bytes32,bytes)")[:4]
@@ -100,7 +101,7 @@ def first_block_with_code(address: str, low: int = 0) -> int:
                 high = middle
             else:
                 low = middle + 1
-    except Exception:
+    except (ValueError, Web3Exception):
         # Too early a block only makes a reader of logs start sooner.
         return earliest
     return low

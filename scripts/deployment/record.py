@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from eth_utils import keccak
 
 from suite import SUITE
 
@@ -75,6 +77,17 @@ def write_abis(compiled: Any, folder: Path) -> None:
     for name in CONTRACTS:
         abi = sorted(getattr(compiled, name).abi, key=lambda item: json.dumps(_key(item)))
         write_json(folder / f"{name}.json", abi)
+
+
+def seals(record: Record, code_at: Callable[[str], bytes], abis: Path) -> dict[str, dict[str, str]]:
+    """Hashes of the code that stands and of its ABI file: by them a reader knows whether both are still those."""
+    return {
+        part.name: {
+            "code": "0x" + keccak(code_at(record.contract(part.name)["address"])).hex(),
+            "abi": "0x" + keccak((abis / f"{part.name}.json").read_bytes()).hex(),
+        }
+        for part in SUITE
+    }
 
 
 def _key(item: Mapping[str, Any]) -> list[Any]:

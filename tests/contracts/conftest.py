@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,13 +15,12 @@ import pytest
 import yaml
 from brownie import accounts, chain, project, web3
 from brownie.test import stateful as brownie_stateful
-from eth_account import Account
-from eth_utils import keccak
 from web3.exceptions import TransactionNotFound
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
+from people import people, person  # noqa: E402
 from suite import OPEN, launch_suite  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -31,44 +29,13 @@ ATTESTORS = 5
 ZERO = "0x" + "00" * 20
 
 
-@dataclass(frozen=True)
-class Actor:
-    """A role with a key of its own. `account` sends transactions, `sign` signs digests."""
-
-    name: str
-    key: bytes
-    account: object
-
-    @property
-    def address(self) -> str:
-        return self.account.address
-
-    def sign(self, digest: bytes) -> bytes:
-        """65 bytes (r, s, v) over a digest."""
-        return bytes(Account.unsafe_sign_hash(bytes(digest), self.key).signature)
-
-    def vrs(self, digest: bytes) -> tuple[int, bytes, bytes]:
-        signature = self.sign(digest)
-        return signature[64], signature[:32], signature[32:64]
-
-
-def make_actor(name: str) -> Actor:
-    key = keccak(text=f"openledger test actor {name}")
-    account = accounts.add(key.hex())
-    return Actor(name, key, account)
-
-
 @pytest.fixture(scope="session")
 def actors():
     """Roles by attribute: actors.contributor, actors.thief, …; each holds 20 ETH of the local chain."""
-    names = (
+    return people(
         "deployer holder guardian steward reviewer second_reviewer third_reviewer contributor second_contributor "
         "consumer second_consumer session_key builder second_builder relayer finder challenger thief recipient"
-    ).split()
-    made = {name: make_actor(name) for name in names}
-    for actor in made.values():
-        accounts[0].transfer(actor.account, "20 ether")
-    return SimpleNamespace(**made)
+    )
 
 
 @pytest.fixture(scope="session")
@@ -76,8 +43,8 @@ def attestor_actors():
     """(operator, signer) of each attestor, in ascending order of the signers' addresses."""
     pairs = []
     for number in range(ATTESTORS):
-        operator = make_actor(f"attestor operator {number}")
-        signer = make_actor(f"attestor signer {number}")
+        operator = person(f"attestor operator {number}")
+        signer = person(f"attestor signer {number}")
         accounts[0].transfer(operator.account, "5 ether")
         pairs.append((operator, signer))
     return sorted(pairs, key=lambda pair: int(pair[1].address, 16))

@@ -1,65 +1,174 @@
-"""The commands of stewards, reviewers and contributors, on a real database."""
+"""A steward, a contributor and a reviewer at the command line, on a real chain."""
 
 from __future__ import annotations
 
+import json
+import os
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from datanets_world import REVIEWER, World
+from eth_account import Account
+from eth_account.messages import encode_typed_data
 
-from oracle.commands import datanets as commands
-from oracle.store.database import Database
+from fixtures.anvil import ACCOUNTS, KEYS
+from fixtures.suite import Suite
+from oracle.cli import main
+from oracle.config import PREFIX, read_settings
+from oracle.daemon import intake
+from oracle.daemon.ground import Ground
+
+ROWS = (
+    {
+        "prompt": "Who moors first?",
+        "completion": "The vessel that was announced first, unless the master says otherwise.",
+    },
+    {"prompt": "Who pays the pilot?", "completion": "The charterer, if the contract names no other party for it."},
+    {
+        "prompt": "Whom do I write to?",
+        "completion": "Write to anna.lindqvist@gmail.com and mention the number of the berth.",
+    },
+)
+
+
+class Desk:
+    """Commands as people type them, and the daemon's rounds between them."""
+
+    def __init__(self, suite: Suite, folder: Path) -> None:
+        self.suite, self.folder = suite, folder
+
+    def says(self, *arguments: str, fails: bool = False) -> str:
+        done = CliRunner().invoke(main, arguments)
+        assert (done.exit_code != 0) is fails, done.output
+        return done.output
+
+    def turns(self, count: int = 5) -> None:
+        for _ in range(count):
+            ground = Ground(read_settings())
+            ground.pipeline.run()
+            assert ground.sender is not None
+            ground.sender.advance()
+            ground.sender.close()
+            self.suite.anvil.mine()
+            ground.indexer.catch_up()
+            intake.hear(ground)
 
 
 @pytest.fixture
-def world(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    made = World(database, tmp_path).create()
-    monkeypatch.setattr(commands, "_pipeline", lambda: made.pipeline)
+def desk(suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    for name in list(os.environ):
+        if name.startswith(PREFIX):
+            monkeypatch.delenv(name)
+    encrypted = json.dumps(Account.encrypt(KEYS[0], "x", iterations=2))
+    for name, content in (("key.json", encrypted), ("password", "x")):
+        (tmp_path / name).touch(0o600)
+        (tmp_path / name).write_text(content)
+    for name, value in {
+        "HOME": tmp_path / "home",
+        "RPC_URLS": suite.anvil.url,
+        "DEPLOYMENTS": suite.deployments,
+        "KEYSTORE": tmp_path / "key.json",
+        "PASSWORD_FILE": tmp_path / "password",
+        "FINALITY": 2,
+    }.items():
+        monkeypatch.setenv(PREFIX + name, str(value))
+    monkeypatch.chdir(tmp_path)
+    made = Desk(suite, tmp_path)
+    made.says("init")
     return made
 
 
-def run(command: str, *arguments: str) -> str:
-    result = CliRunner().invoke(commands.datanet if command == "datanet" else getattr(commands, command), arguments)
-    assert result.exit_code == 0, result.output
-    return result.output
+def test_commands__from_founding_a_datanet__then_its_snapshot_is_exported(desk: Desk) -> None:
+    assert "planned" in desk.says("datanet", "create", "--name", "Harbour law", "--licence", "CC-BY-4.0")
+    desk.turns()
+    assert "Harbour law (CC-BY-4.0" in desk.says("datanet", "list")
+    assert json.loads(desk.says("datanet", "policy", "1"))["near_share"] == 870
+
+    file = desk.folder / "rows.jsonl"
+    file.write_bytes(b"".join(json.dumps(row).encode() + b"\n" for row in ROWS) + b'{"prompt": "torn')
+    dry = desk.says("contribute", str(file), "--datanet", "1", "--dry-run")
+    assert "3 rows taken, 1 of them for a reviewer; 1 left out" in dry
+    assert "line 4: The file ends in the middle of this row" in dry
+    said = desk.says("contribute", str(file), "--datanet", "1")
+    key = said.split("contribution ")[1].split(":")[0]
+    assert "announced" in said
+    assert key in desk.says("contribute", str(file), "--datanet", "1")  # the same file is the same contribution
+    desk.turns()
+
+    assert "row 3: The row holds what looks like personal data" in desk.says("review", "list", "1")
+    assert "a row is rejected with a reason" in desk.says("review", "decide", key, "3", "--reject", fails=True)
+    assert "rejected" in desk.says("review", "decide", key, "3", "--reject", "--because", "no mail addresses, please")
+    assert "decided already" in desk.says("review", "decide", key, "3", "--accept")
+    desk.turns(1)
+    assert "1 outcomes signed" in desk.says("review", "sign", "1")
+    desk.turns()
+    assert "2 accepted" in desk.says("datanet", "show", "1")
+
+    assert "2 rows, root 0x" in desk.says("datanet", "snapshot", "1", "--name", "first")
+    desk.turns()
+    assert "version 1" in desk.says("datanet", "show", "1")
+    out = desk.folder / "export"
+    desk.says("datanet", "export", "1", "--out", str(out))
+    content = (out / "rows.jsonl").read_bytes()
+    rows = [json.loads(line) for line in content.splitlines()]
+    assert [json.loads(row["row"])["prompt"] for row in rows] == [row["prompt"] for row in ROWS[:2]]
+    assert {row["contributor"] for row in rows} == {ACCOUNTS[0]}
+    described = json.loads((out / "croissant.json").read_text())
+    assert described["distribution"][0]["sha256"] == sha256(content).hexdigest()
+    assert described["conformsTo"] == "http://mlcommons.org/croissant/1.1"
+    assert described["datePublished"].startswith("2")
+    assert {field["name"] for field in described["recordSet"][0]["field"]} == set(rows[0])
+
+    assert "the next one is without" in desk.says("erase", key)
+    assert "holds erased rows" in desk.says("datanet", "show", "1")
+    assert "erased" in desk.says("datanet", "export", "1", "--out", str(out), fails=True)
 
 
-def test_commands__from_a_file_to_an_export_and_an_erasure__then_each_says_what_it_did(
-    world: World, tmp_path: Path
-) -> None:
-    file = tmp_path / "rows.csv"
-    file.write_text(
-        "prompt,completion\n"
-        "How do I reset the router?,Hold the small button for ten seconds until the lamp is red.\n"
-        "Who do I write to?,Send it to anna.lindqvist@gmail.com before the end of the month.\n"
-    )
-    told = run("contribute", str(file), "--datanet", "1")
-    assert "announced" in told
-    assert run("contribute", str(file), "--datanet", "1").count("contribution 0x") == 1  # again changes nothing
-    world.run()
-    held = run("datanet", "review", "1")
-    assert "1 rows are held" in held
-    row = held.split()[0]
-    decided = run("datanet", "review", "1", "--as", REVIEWER.address, "--reject", row, "--reason", "names a person")
-    assert "nothing is held" in decided
-    world.sign_outcomes()
-    world.run()
-    assert "1 settled" in run("datanet", "list")
-    assert "snapshot spring: 1 rows" in run("datanet", "snapshot", "1", "--name", "spring")
-    world.run()
-    assert "version 1" in run("datanet", "show", "1")
-    run("datanet", "export", "1", "--to", str(tmp_path / "out"))
-    assert (tmp_path / "out" / "croissant.json").exists()
-    told = run("erase", row.partition(":")[0], "--yes")
-    assert "contained in: snapshot spring" in told
-    world.run()
-    assert "erased; contained in spring; trained into no model" in run("datanet", "show", "1")
-    assert "near_share" in run("datanet", "policy", "1")
+def test_commands__of_a_contributor_without_gas__then_its_signature_is_relayed(desk: Desk) -> None:
+    desk.says("datanet", "create", "--name", "Harbour law", "--licence", "CC-BY-4.0")
+    desk.turns()
+    file = desk.folder / "rows.jsonl"
+    file.write_bytes(json.dumps(ROWS[0]).encode() + b"\n")
+    said = desk.says("contribute", str(file), "--datanet", "1", "--for", ACCOUNTS[1])
+    command, message = said[said.index("    openledger sign") :].split("\n", 1)
+    _, _, key, _, _, deadline = command.split()
+    signable = encode_typed_data(full_message=json.loads(message))
+    wrong = Account.sign_message(signable, KEYS[2]).signature.hex()
+    assert "its contributor is" in desk.says("sign", key, wrong, "--deadline", deadline, fails=True)
+    desk.says("sign", key, Account.sign_message(signable, KEYS[1]).signature.hex(), "--deadline", deadline)
+    desk.turns()
+    assert f"decided    {ACCOUNTS[1]}" in desk.says("datanet", "show", "1")
 
 
-def test_review__of_a_row_that_is_not_there__then_says_so(world: World) -> None:
-    result = CliRunner().invoke(commands.datanet, ["review", "1", "--as", REVIEWER.address, "--accept", "0xnothing:1"])
-    assert result.exit_code == 2
-    result = CliRunner().invoke(commands.datanet, ["review", "1", "--reject", "x:1"])
-    assert "--as" in result.output
+def test_commands__of_a_signature_that_comes_too_late__then_another_is_asked_for(desk: Desk) -> None:
+    desk.says("datanet", "create", "--name", "Harbour law", "--licence", "CC-BY-4.0")
+    desk.turns()
+    file = desk.folder / "rows.jsonl"
+    file.write_bytes(json.dumps(ROWS[0]).encode() + b"\n")
+    said = desk.says("contribute", str(file), "--datanet", "1", "--for", ACCOUNTS[1])
+    command, message = said[said.index("    openledger sign") :].split("\n", 1)
+    _, _, key, _, _, deadline = command.split()
+    signature = Account.sign_message(encode_typed_data(full_message=json.loads(message)), KEYS[1]).signature.hex()
+    desk.suite.anvil.ask("evm_setNextBlockTimestamp", int(deadline) + 1)
+    desk.says("sign", key, signature, "--deadline", deadline)
+    desk.turns()
+    assert "sign again" in desk.says("datanet", "show", "1")
+    assert "openledger sign" in desk.says("contribute", str(file), "--datanet", "1", "--for", ACCOUNTS[1])
+
+
+def test_contribute__as_a_dry_run_without_an_oracle__then_tries_the_rules_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_bytes(b"".join(json.dumps(row).encode() + b"\n" for row in ROWS))
+    (tmp_path / "policy.json").write_text('{"email": "reject"}')
+    said = CliRunner().invoke(main, ["contribute", f"{tmp_path}/rows.jsonl", "--dry-run"]).output
+    assert "3 rows taken, 1 of them for a reviewer" in said
+    strict = ["contribute", f"{tmp_path}/rows.jsonl", "--dry-run", "--policy", f"{tmp_path}/policy.json"]
+    assert "2 rows taken, 0 of them for a reviewer; 1 left out" in CliRunner().invoke(main, strict).output
+    missing = CliRunner().invoke(main, ["contribute", f"{tmp_path}/rows.jsonl"])
+    assert missing.exit_code == 2 and "to which one?" in missing.output
+
+
+def test_commands__when_something_is_unknown__then_say_what_to_do(desk: Desk) -> None:
+    assert "7" in desk.says("datanet", "show", "7", fails=True)
+    (desk.folder / "rows.jsonl").write_bytes(b"{}\n")
+    assert "Error" in desk.says("contribute", "rows.jsonl", "--datanet", "7", fails=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,6 @@ from oracle.datanets.announcing import BadSignature
 from oracle.datanets.calls import Terms
 from oracle.datanets.canonical import row_hash
 from oracle.datanets.collecting import look_again
-from oracle.datanets.croissant import faults
-from oracle.datanets.exporting import export
 from oracle.datanets.intake import read
 from oracle.datanets.kinds import Kind
 from oracle.datanets.manifest import Manifest, cid_of_hash
@@ -327,20 +324,6 @@ def test_erasure__of_some_rows__then_the_root_still_proves_the_rest(
         assert [each.state for each in erasures.erasures_of(connection, Hash32(given.name or b""))] == ["done"]
     with pytest.raises(erasing.NotInTree), world.database.transaction() as connection:
         erasing.ask(connection, given, [RowHash(b"\3" * 32)], plan)
-
-
-def test_export__of_a_snapshot__then_it_is_croissant_with_its_table(world: World, tmp_path: Path) -> None:
-    settled(world)
-    made = world.snapshot("first")
-    description, table = export(world.database, world.stores, DATANET, None, tmp_path / "out", "2026-01-01")
-    described = json.loads(description.read_text())
-    assert faults(described) == []
-    assert described["openledger:root"] == "0x" + made.root.hex()
-    lines = [json.loads(line) for line in table.read_text().splitlines()]
-    assert [line["row"] for line in lines] == [0, 1, 2]
-    broken = {**described, "license": "", "distribution": []}
-    assert "license: missing" in faults(broken)
-    assert len(faults(broken)) > 5
 
 
 def test_pipeline__without_a_wallet__then_does_what_needs_no_chain_and_plans_nothing(world: World) -> None:

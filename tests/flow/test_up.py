@@ -15,21 +15,24 @@ from pathlib import Path
 import pytest
 
 from fixtures.queues import children
+from fixtures.suite import Suite
 from fixtures.waiting import eventually
 from oracle.daemon.processes import Process
 
 
 class Up:
-    """The command, without a chain: the contracts' environment is another one's business."""
+    """The command, on a chain that is there already."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, suite: Suite) -> None:
         self.home = home
         self.environment = {
             "OPENLEDGER_HOME": str(home),
             "OPENLEDGER_HTTP_PORT": "0",
+            "OPENLEDGER_RPC_URLS": suite.anvil.url,
+            "OPENLEDGER_DEPLOYMENTS": str(suite.deployments),
             "PYTHONPATH": os.pathsep.join(sys.path),
         }
-        self.command = [sys.executable, "-m", "oracle", "up", "--no-chain"]
+        self.command = [sys.executable, "-m", "oracle", "up"]
         self.process = Process("up", self.command, home / "up.log", self.environment)
 
     def address(self) -> str | None:
@@ -51,8 +54,8 @@ class Up:
 
 
 @pytest.fixture
-def up(home: Path) -> Iterator[Up]:
-    started = Up(home)
+def up(home: Path, suite: Suite) -> Iterator[Up]:
+    started = Up(home, suite)
     yield started
     started.process.end(60)
 
@@ -73,6 +76,8 @@ def health(address: str) -> tuple[int, dict[str, object]]:
 def test_up__when_it_ends_in_whatever_way__then_leaves_no_process(up: Up, number: signal.Signals) -> None:
     address = eventually("it is up", up.address)
     eventually("the loops finish", lambda: health(address)[0] == 200)
+    with urllib.request.urlopen(address.replace("healthz", "metrics"), timeout=5) as answer:
+        assert b'openledger_chain_block{chain="31337",which="final"}' in answer.read()
     family = up.family()
     assert len(family) >= 8  # up, Redis, two watchers with a worker each and its pool, beat, API
     os.kill(up.process.pid, number)

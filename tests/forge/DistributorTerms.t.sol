@@ -33,6 +33,28 @@ contract DistributorTermsTest is Suite {
         vm.assertEq(delayAfter, delay, "delay");
     }
 
+    function test_State_WhenEveryPartIsFull_ThenNoneRunsIntoAnother() external {
+        collectFees(10 * OPEN);
+        vm.startPrank(address(timelock));
+        distributor.setGuardian(address(type(uint160).max));
+        distributor.setDelay(1 days + 1);
+        distributor.skipRound();
+        vm.stopPrank();
+        post(0, keccak256("root"), 1, 1);
+        (address guardian_, uint32 delay, uint32 headEpoch, uint32 round) = distributor.state();
+        vm.assertEq(guardian_, address(type(uint160).max), "guardian");
+        vm.assertEq(delay, 1 days + 1, "delay");
+        vm.assertEq(headEpoch, 1, "epoch");
+        vm.assertEq(round, 1, "round");
+        vm.prank(address(timelock));
+        distributor.setGuardian(address(0));
+        (guardian_, delay, headEpoch, round) = distributor.state();
+        vm.assertEq(guardian_, address(0), "no guardian");
+        vm.assertEq(delay, 1 days + 1, "delay afterwards");
+        vm.assertEq(headEpoch, 1, "epoch afterwards");
+        vm.assertEq(round, 1, "round afterwards");
+    }
+
     function test_Delay_WhenSet_ThenWithinItsBoundsAndNothingElse() external {
         collectFees(10 * OPEN);
         post(0, keccak256("root"), 1, 1);

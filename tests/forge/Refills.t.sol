@@ -51,6 +51,52 @@ contract RefillsTest is Suite {
         vm.assertEq(distributor.refill(roots[1]), 20 * OPEN, "while the head is pending, the one before it is good");
     }
 
+    function test_Refill_WhenThePoolStillHoldsSome_ThenOnlyWhatIsMissingToHalfTheCap() external {
+        collectFees(5_000_000 * OPEN);
+        bytes32 root = distributor.leafOf(contributor, 300_000 * OPEN);
+        post(0, root, 1, 5_000_000 * OPEN);
+        activate(root);
+        distributor.refill(root);
+        distributor.claim(contributor, 300_000 * OPEN, none);
+        uint256 last = block.timestamp + EPOCH;
+        for (uint256 hour = 0; hour < 2; ++hour) {
+            vm.expectRevert(abi.encodeWithSelector(IRewardDistributor.RefillTooEarly.selector, last));
+            distributor.refill(root);
+            vm.warp(block.timestamp + 1 hours);
+        }
+        vm.warp(last + 1);
+        vm.assertEq(distributor.refill(root), 300_000 * OPEN, "what was claimed");
+        vm.assertEq(token.rewardPool(), EPOCH_CAP / 2, "half the cap");
+    }
+
+    function test_Refill_WhenThePoolHoldsMoreThanHalfOfALoweredCap_ThenNothing() external {
+        collectFees(5_000_000 * OPEN);
+        post(0, keccak256("root"), 1, 5_000_000 * OPEN);
+        activate(keccak256("root"));
+        distributor.refill(keccak256("root"));
+        vm.prank(address(timelock));
+        distributor.setPoolLimit(EPOCH_CAP / 2, EPOCH);
+        vm.warp(block.timestamp + EPOCH + 1);
+        vm.expectRevert(IRewardDistributor.NothingToRefill.selector);
+        distributor.refill(keccak256("root"));
+        vm.assertEq(token.rewardPool(), EPOCH_CAP / 2, "as it was");
+    }
+
+    function test_Refill_WhenAnOlderRootOwesLessThanWasFunded_ThenNothing() external {
+        collectFees(100 * OPEN);
+        bytes32 older = distributor.leafOf(contributor, 10 * OPEN);
+        bytes32 newer = distributor.leafOf(contributor, 20 * OPEN);
+        post(0, older, 1, 10 * OPEN);
+        activate(older);
+        post(older, newer, 2, 20 * OPEN);
+        activate(newer);
+        distributor.refill(newer);
+        distributor.claim(contributor, 20 * OPEN, none);
+        vm.warp(block.timestamp + EPOCH + 1);
+        vm.expectRevert(IRewardDistributor.NothingToRefill.selector);
+        distributor.refill(older);
+    }
+
     function test_Refill_WhenTwoFallAsCloseAsTheyMay_ThenOneCapAtMostLeavesWithinAnEpoch() external {
         collectFees(5_000_000 * OPEN);
         bytes32 root = distributor.leafOf(thief, type(uint96).max);

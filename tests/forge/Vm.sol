@@ -3,6 +3,12 @@ pragma solidity ^0.8.30;
 
 /// @dev The cheatcodes that these tests need. Forge's own library is not published on npm by its authors.
 interface Vm {
+    struct Log {
+        bytes32[] topics;
+        bytes data;
+        address emitter;
+    }
+
     function addr(uint256 key) external pure returns (address);
     function sign(uint256 key, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
     function prank(address caller) external;
@@ -29,6 +35,8 @@ interface Vm {
     function expectRevert(bytes4 selector) external;
     function expectPartialRevert(bytes4 selector) external;
     function expectEmit(bool topic1, bool topic2, bool topic3, bool data) external;
+    function recordLogs() external;
+    function getRecordedLogs() external returns (Log[] memory logs);
     function store(address target, bytes32 slot, bytes32 value) external;
     function load(address target, bytes32 slot) external view returns (bytes32);
     function etch(address target, bytes calldata code) external;

@@ -40,6 +40,7 @@ contract RootProofs is Proofs {
     Vm private constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
     address private constant GOVERNANCE = address(0x601);
     uint256 private constant CONDEMNED = type(uint40).max - 1;
+    uint256 private constant RECORDS_SLOT = 5;
 
     struct Head {
         address guardian;
@@ -105,7 +106,7 @@ contract RootProofs is Proofs {
         IRewardDistributor.Record memory otherBefore = distributor.recordOf(other);
         IRewardDistributor.Challenge memory open = distributor.challengeOf(id);
         // Only a stopped root names the challenge that stopped it, and challenges are counted from one.
-        bytes32 slot = keccak256(abi.encode(open.root, uint256(6)));
+        bytes32 slot = keccak256(abi.encode(open.root, RECORDS_SLOT));
         bool stopped = distributor.recordOf(open.root).activatesAt == type(uint40).max;
         vm.assume(both(id != 0, either(stopped, uint256(vm.load(address(distributor), slot)) >> 168 != id)));
         vm.prank(caller);
@@ -217,9 +218,10 @@ contract RootProofs is Proofs {
             14 days
         );
         svm.enableSymbolicStorage(address(distributor));
-        // State, ledger, pool limit and challenge terms: written by the constructor, so that they must be set anew.
-        for (uint256 slot = 2; slot < 6; ++slot) {
-            vm.store(address(distributor), bytes32(slot), bytes32(svm.createUint256("word")));
+        // State, ledger, challenge terms and pool limit: written by the constructor, so that they must be set anew.
+        uint256[4] memory slots = [uint256(2), 3, 4, 7];
+        for (uint256 i = 0; i < slots.length; ++i) {
+            vm.store(address(distributor), bytes32(slots[i]), bytes32(svm.createUint256("word")));
         }
         vm.assume(time != 0 && time < 1 << 39);
         vm.warp(time);

@@ -13,6 +13,7 @@ from oracle.cli import COMMANDS
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
+import policy_table  # noqa: E402
 import readme_gas  # noqa: E402
 import settings_table  # noqa: E402
 
@@ -25,6 +26,11 @@ def test_readme__its_gas_table__then_it_is_what_was_measured() -> None:
 
 def test_operations__its_table_of_settings__then_it_is_that_of_the_code() -> None:
     assert settings_table.shown() == settings_table.table(), "run scripts/settings_table.py --write"
+
+
+@pytest.mark.parametrize("name", policy_table.TABLES)
+def test_datanets__its_tables__then_they_are_those_of_the_code(name: str) -> None:
+    assert policy_table.shown(name) == policy_table.TABLES[name](), "run scripts/policy_table.py --write"
 
 
 def test_operations__its_list_of_metrics__then_it_is_that_of_the_code() -> None:

@@ -1,0 +1,1 @@
+"""The ladder of kernels behind one interface: reference, baddbmm, native CPU, Triton."""

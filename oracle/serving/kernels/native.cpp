@@ -1,0 +1,348 @@
+// The CPU kernels: adapters of many requests in one pass, rotary positions, attention over paged memory.
+//
+// Plain C entry points over raw pointers, so that the file compiles in two seconds without PyTorch's headers and is
+// called through ctypes. What a row gets never depends on which other rows stand beside it: every sum runs in an order
+// that only the row's own length and the shape of the model decide. Row blocks share loads, never sums.
+
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+namespace {
+
+constexpr int LANES = 16;
+typedef float Vec __attribute__((vector_size(4 * LANES)));
+typedef float VecAt4 __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef float Eight __attribute__((vector_size(32)));
+typedef float EightAt4 __attribute__((vector_size(32), aligned(4), may_alias));
+typedef int32_t Ints __attribute__((vector_size(4 * LANES)));
+typedef uint32_t Words __attribute__((vector_size(4 * LANES)));
+typedef uint16_t Halves __attribute__((vector_size(2 * LANES)));
+typedef uint16_t HalvesAt2 __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
+
+inline Vec load(const float* at) { return *(const VecAt4*)at; }
+inline void store(float* at, Vec v) { *(VecAt4*)at = v; }
+// bf16 is the upper half of a float: widening is exact.
+inline Vec load(const uint16_t* at) {
+    Words w = __builtin_convertvector((Halves) * (const HalvesAt2*)at, Words) << 16;
+    return (Vec)w;
+}
+inline Vec all(float f) { return Vec{} + f; }
+
+// The sums over the lanes of eight vectors, each by the same tree, in 16 shuffles instead of 64.
+inline void sums(const Vec* v, float scale, float* to) {
+    Vec a[4], b[2];
+    for (int i = 0; i < 4; i++)
+        a[i] = __builtin_shufflevector(v[2 * i], v[2 * i + 1], 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) +
+               __builtin_shufflevector(v[2 * i], v[2 * i + 1], 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+    for (int i = 0; i < 2; i++)
+        b[i] = __builtin_shufflevector(a[2 * i], a[2 * i + 1], 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27) +
+               __builtin_shufflevector(a[2 * i], a[2 * i + 1], 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
+    Vec c = __builtin_shufflevector(b[0], b[1], 0, 1, 4, 5, 8, 9, 12, 13, 16, 17, 20, 21, 24, 25, 28, 29) +
+            __builtin_shufflevector(b[0], b[1], 2, 3, 6, 7, 10, 11, 14, 15, 18, 19, 22, 23, 26, 27, 30, 31);
+    Eight d = __builtin_shufflevector(c, c, 0, 2, 4, 6, 8, 10, 12, 14) + __builtin_shufflevector(c, c, 1, 3, 5, 7, 9, 11, 13, 15);
+    *(EightAt4*)to = d * scale;
+}
+
+inline float sum(Vec v) {
+    float f[LANES];
+    std::memcpy(f, &v, sizeof f);
+    for (int half = LANES / 2; half; half /= 2)
+        for (int i = 0; i < half; i++) f[i] += f[i + half];
+    return f[0];
+}
+
+// e^x for x ≤ 0, relative error below 2^-22: 2^n from the exponent's bits, a polynomial for the rest.
+inline Vec exp_negative(Vec x) {
+    const Vec low = all(-87.0f);
+    x = x < low ? low : x;
+    const Vec shift = all(12582912.0f);  // 1.5 × 2^23: adding it rounds to an integer in the low bits
+    Vec t = x * 1.44269504f + shift;
+    Ints n = (Ints)t - (Ints)shift;
+    t = t - shift;
+    Vec r = x - t * 0.693359375f;
+    r = r + t * 2.12194440e-4f;
+    Vec p = all(1.9875691500e-4f);
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * (r * r) + r + 1.0f;
+    Vec result = (Vec)((Ints)p + (n << 23));
+    return x == x ? result : x;  // NaN stays NaN: it must reach the scores, where it is noticed
+}
+
+// A stretch of memory that will be read soon, fetched a few lines at a time while something else is computed. A
+// fetch past its end or of address 0 does no harm.
+struct Ahead {
+    const char* at;
+    inline void fetch() {
+        for (int i = 0; i < 4; i++) __builtin_prefetch(at + 64 * i, 0, 2);
+        at += 256;
+    }
+};
+
+}  // namespace
+
+extern "C" {
+
+// One fused group of projections (query, key and value; gate and up; or one alone) in the slots of one rank.
+struct Group {
+    int64_t slot_stride;   // elements from one slot to the next
+    int64_t a_offset;      // of A [modules × rank, inputs] in a slot
+    int64_t b_offset[4];   // of each module's B [rank, outputs]
+    int64_t outputs[4];
+    int64_t columns[4];    // where the module's outputs stand in the row of the fused projection
+    int64_t inputs;
+    int32_t modules, rank, bf16, first_scale;
+};
+
+// Consecutive rows that use one slot.
+struct Run {
+    int32_t slot, first, count;
+};
+}
+
+namespace {
+
+template <typename T, int ROWS>
+void shrink(const T* a, const float* x, int64_t x_stride, int64_t inputs, int rank, float scale, float* h,
+            int64_t h_stride, Ahead& ahead) {
+    constexpr int RANKS = 8;
+    for (int r0 = 0; r0 < rank; r0 += RANKS) {
+        Vec acc[ROWS][RANKS] = {};
+        const T* a0 = a + (int64_t)r0 * inputs;
+        for (int64_t k = 0; k < inputs; k += LANES) {
+            ahead.fetch();
+            Vec xs[ROWS];
+            for (int i = 0; i < ROWS; i++) xs[i] = load(x + i * x_stride + k);
+            for (int r = 0; r < RANKS; r++) {
+                Vec w = load(a0 + r * inputs + k);
+                for (int i = 0; i < ROWS; i++) acc[i][r] += xs[i] * w;
+            }
+        }
+        for (int i = 0; i < ROWS; i++) sums(acc[i], scale, h + i * h_stride + r0);
+    }
+}
+
+template <typename T>
+void expand(const T* b, const float* h, int64_t h_stride, int64_t outputs, int rank, float* y, int64_t y_stride, int rows,
+            Ahead& ahead) {
+    constexpr int RANKS = 8;
+    for (int r0 = 0; r0 < rank; r0 += RANKS) {
+        const T* b0 = b + (int64_t)r0 * outputs;
+        for (int64_t o = 0; o < outputs; o += LANES) {
+            ahead.fetch();
+            Vec w[RANKS];
+            for (int r = 0; r < RANKS; r++) w[r] = load(b0 + r * outputs + o);
+            for (int i = 0; i < rows; i++) {
+                const float* hi = h + i * h_stride + r0;
+                float* at = y + i * y_stride + o;
+                Vec acc = load(at);
+                for (int r = 0; r < RANKS; r++) acc += w[r] * hi[r];
+                store(at, acc);
+            }
+        }
+    }
+}
+
+template <typename T>
+void delta_runs(const Group& g, const T* arena, const float* scales, int64_t scale_stride, const Run* runs, int begin,
+                int end, const float* x, int64_t x_stride, float* y, int64_t y_stride) {
+    constexpr int BLOCK = 24;  // rows whose shrunken inputs wait together for B
+    const int64_t a_module = (int64_t)g.rank * g.inputs, width = (int64_t)g.modules * g.rank;
+    std::vector<float> h(BLOCK * width);
+    for (int n = begin; n < end; n++) {
+        const T* slot = arena + runs[n].slot * g.slot_stride;
+        const T* a = slot + g.a_offset;
+        const float* scale = scales + runs[n].slot * scale_stride + g.first_scale;
+        for (int done = 0; done < runs[n].count; done += BLOCK) {
+            const int rows = runs[n].count - done < BLOCK ? runs[n].count - done : BLOCK;
+            const float* x0 = x + (runs[n].first + done) * x_stride;
+            float* y0 = y + (runs[n].first + done) * y_stride;
+            // While A is read, the group's B (it follows A) is fetched; while B is read, the next run's A.
+            Ahead ahead = {(const char*)(slot + g.b_offset[0])};
+            for (int m = 0; m < g.modules; m++) {
+                if (scale[m] == 0.0f) continue;
+                const T* am = a + m * a_module;
+                float* hm = h.data() + m * g.rank;
+                int i = 0;
+                for (; i + 3 <= rows; i += 3)
+                    shrink<T, 3>(am, x0 + i * x_stride, x_stride, g.inputs, g.rank, scale[m], hm + i * width, width, ahead);
+                if (rows - i == 2)
+                    shrink<T, 2>(am, x0 + i * x_stride, x_stride, g.inputs, g.rank, scale[m], hm + i * width, width, ahead);
+                if (rows - i == 1)
+                    shrink<T, 1>(am, x0 + i * x_stride, x_stride, g.inputs, g.rank, scale[m], hm + i * width, width, ahead);
+            }
+            ahead = {(const char*)(arena + runs[n + 1 < end ? n + 1 : n].slot * g.slot_stride + g.a_offset)};
+            for (int m = 0; m < g.modules; m++) {
+                if (scale[m] == 0.0f) continue;
+                expand(slot + g.b_offset[m], h.data() + m * g.rank, width, g.outputs[m], g.rank, y0 + g.columns[m],
+                       y_stride, rows, ahead);
+            }
+        }
+    }
+}
+
+
+}  // namespace
+
+extern "C" {
+
+// The rows of one bucket of slots in one batch.
+struct Part {
+    const Group* groups;  // layer × groups + group
+    const void* arena;
+    const float* scales;  // [slots, scale_stride]
+    int64_t scale_stride;
+    const Run* runs;
+    int32_t count;
+};
+
+struct Batch {
+    const Part* parts;
+    const int64_t *positions, *places;  // of each token; a place is block × 16 + offset
+    const int32_t *tables, *lengths;    // of each decoding row: its blocks, and how many keys it sees
+    int64_t table_stride;
+    int32_t part_count, threads, tokens, decoding;
+};
+
+// One layer's memory: keys [blocks, kv_heads, dim, 16], values [blocks, kv_heads, 16, dim]; cosines, sines [positions, dim / 2].
+struct Pages {
+    float *keys, *values;
+    const float *cosines, *sines;
+    int32_t heads, kv_heads, dim;
+};
+
+// y += scale × (x · Aᵀ) · B for every row of every run. Absent modules have scale 0 and are not read.
+void delta(const Batch* batch, int32_t group, const float* x, int64_t x_stride, float* y, int64_t y_stride) {
+    for (int i = 0; i < batch->part_count; i++) {
+        const Part& p = batch->parts[i];
+        const Group& g = p.groups[group];
+#pragma omp parallel for num_threads(batch->threads) if (batch->threads > 1)
+        for (int t = 0; t < batch->threads; t++) {
+            const int begin = (int64_t)p.count * t / batch->threads, end = (int64_t)p.count * (t + 1) / batch->threads;
+            if (g.bf16)
+                delta_runs(g, (const uint16_t*)p.arena, p.scales, p.scale_stride, p.runs, begin, end, x, x_stride, y, y_stride);
+            else
+                delta_runs(g, (const float*)p.arena, p.scales, p.scale_stride, p.runs, begin, end, x, x_stride, y, y_stride);
+        }
+    }
+}
+}
+
+namespace {
+
+void rotate(float* v, int dim, const float* c, const float* s) {
+    const int half = dim / 2;
+    for (int i = 0; i < half; i++) {
+        const float low = v[i], high = v[i + half];
+        v[i] = low * c[i] - high * s[i];
+        v[i + half] = high * c[i] + low * s[i];
+    }
+}
+
+// Rotates the queries of one token in place, and writes its rotated keys and its values to their place.
+void rotate_and_store(const Pages& p, float* row, int64_t position, int64_t place) {
+    const int dim = p.dim;
+    const float *c = p.cosines + position * (dim / 2), *s = p.sines + position * (dim / 2);
+    for (int h = 0; h < p.heads + p.kv_heads; h++) rotate(row + h * dim, dim, c, s);
+    const int64_t block = place / LANES, offset = place % LANES;
+    for (int h = 0; h < p.kv_heads; h++) {
+        const float *k = row + (p.heads + h) * dim, *v = row + (p.heads + p.kv_heads + h) * dim;
+        float* keys = p.keys + (block * p.kv_heads + h) * dim * LANES + offset;
+        for (int d = 0; d < dim; d++) keys[d * LANES] = k[d];
+        std::memcpy(p.values + ((block * p.kv_heads + h) * LANES + offset) * dim, v, dim * sizeof(float));
+    }
+}
+
+// One head of one new token looks at its row's past. What stands beyond the row's length, perhaps left by another
+// request, is never part of a sum: not even multiplied by zero, for it may be infinite.
+void attend(const Pages& p, const float* q, int64_t kv, const int32_t* table, int length, float* scores, float* to) {
+    const int dim = p.dim, blocks = (length + LANES - 1) / LANES;
+    const float scale = 1.0f / __builtin_sqrtf((float)dim);
+    for (int b = 0; b < blocks; b++) {
+        const float* keys = p.keys + (table[b] * (int64_t)p.kv_heads + kv) * dim * LANES;
+        Vec acc[4] = {};
+        for (int d = 0; d < dim; d += 4)
+            for (int i = 0; i < 4; i++) acc[i] += load(keys + (d + i) * LANES) * q[d + i];
+        store(scores + b * LANES, ((acc[0] + acc[1]) + (acc[2] + acc[3])) * scale);
+    }
+    float most = scores[0];
+    for (int i = 1; i < length; i++) most = scores[i] > most ? scores[i] : most;
+    for (int b = 0; b < blocks; b++) store(scores + b * LANES, exp_negative(load(scores + b * LANES) - most));
+    float total = 0.0f;
+    for (int i = 0; i < length; i++) total += scores[i];
+    for (int d0 = 0; d0 < dim; d0 += 4 * LANES) {
+        const int vectors = (dim - d0) / LANES < 4 ? (dim - d0) / LANES : 4;
+        Vec acc[4] = {};
+        for (int b = 0, i = 0; b < blocks; b++) {
+            const float* values = p.values + (table[b] * (int64_t)p.kv_heads + kv) * LANES * dim + d0;
+            for (; i < length && i < (b + 1) * LANES; i++, values += dim) {
+                const float weight = scores[i];
+                if (vectors == 4)
+                    for (int j = 0; j < 4; j++) acc[j] += load(values + j * LANES) * weight;
+                else
+                    for (int j = 0; j < vectors; j++) acc[j] += load(values + j * LANES) * weight;
+            }
+        }
+        for (int j = 0; j < vectors; j++) store(to + d0 + j * LANES, acc[j] * (1.0f / total));
+    }
+}
+
+}  // namespace
+
+extern "C" {
+
+// After the projection to queries, keys and values: adapters, rotary positions, memory; then attention of decoding rows.
+// A prompt's tokens attend elsewhere, with matrices.
+void attention(const Batch* batch, const Pages* p, int32_t group, const float* x, int64_t x_stride, float* qkv,
+               int64_t stride, float* out, int64_t out_stride) {
+    delta(batch, group, x, x_stride, qkv, stride);
+    for (int t = 0; t < batch->tokens; t++)
+        rotate_and_store(*p, qkv + t * stride, batch->positions[t], batch->places[t]);
+#pragma omp parallel for num_threads(batch->threads) if (batch->threads > 1)
+    for (int row = 0; row < batch->decoding; row++) {
+        std::vector<float> scores(batch->lengths[row] + LANES);
+        for (int h = 0; h < p->heads; h++)
+            attend(*p, qkv + row * stride + h * p->dim, h / (p->heads / p->kv_heads), batch->tables + row * batch->table_stride,
+                   batch->lengths[row], scores.data(), out + row * out_stride + h * p->dim);
+    }
+}
+
+// residual += y, with adapters; out = the residual, root-mean-square normalised.
+void add_norm(const Batch* batch, int32_t group, const float* x, int64_t x_stride, float* y, float* residual,
+              const float* weight, float epsilon, float* out, int64_t hidden) {
+    delta(batch, group, x, x_stride, y, hidden);
+#pragma omp parallel for num_threads(batch->threads) if (batch->threads > 1)
+    for (int t = 0; t < batch->tokens; t++) {
+        float *r = residual + t * hidden, *to = out + t * hidden;
+        const float* more = y + t * hidden;
+        Vec squares[2] = {};
+        for (int64_t i = 0; i < hidden; i += LANES) {
+            Vec v = load(r + i) + load(more + i);
+            store(r + i, v);
+            squares[i / LANES % 2] += v * v;
+        }
+        const float mean = sum(squares[0] + squares[1]) / (float)hidden;
+        const float factor = 1.0f / __builtin_sqrtf(mean + epsilon);
+        for (int64_t i = 0; i < hidden; i += LANES) store(to + i, load(weight + i) * (load(r + i) * factor));
+    }
+}
+
+// out = silu(gate) × up, with adapters. A row of `both` is gate, then up.
+void gate(const Batch* batch, int32_t group, const float* x, int64_t x_stride, float* both, float* out, int64_t width) {
+    delta(batch, group, x, x_stride, both, 2 * width);
+#pragma omp parallel for num_threads(batch->threads) if (batch->threads > 1)
+    for (int t = 0; t < batch->tokens; t++) {
+        const float *g = both + 2 * t * width, *up = g + width;
+        for (int64_t i = 0; i < width; i += LANES) {
+            Vec v = load(g + i), zero = {};
+            Vec small = exp_negative(v < zero ? v : -v);
+            Vec sigmoid = (v < zero ? small : zero + 1.0f) / (small + 1.0f);
+            store(out + t * width + i, v * sigmoid * load(up + i));
+        }
+    }
+}
+}
