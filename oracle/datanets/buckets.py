@@ -44,13 +44,16 @@ class Buckets:
         none = np.empty(0, np.int64)
         return np.concatenate(asked or [none]), np.concatenate(found or [none])
 
-    def add(self, keys: U32, rows: Places) -> None:
-        """In the order given: the first ones of a key are remembered."""
+    def add(self, keys: U32, rows: Places, known: Places | None = None) -> None:
+        """In the order given: the first ones of a key are remembered. `known`: how many each key has, if that was asked."""
         order, ordered, begins = grouped(keys)
         sizes = np.diff(np.append(begins, len(ordered)))
-        asked, _ = self.find(ordered[begins])
-        known = np.bincount(asked, minlength=len(begins))
-        nth = np.arange(len(ordered)) - np.repeat(begins, sizes) + np.repeat(known, sizes)
+        if known is None:
+            asked, _ = self.find(ordered[begins])
+            before = np.bincount(asked, minlength=len(begins))
+        else:
+            before = known[order[begins]]
+        nth = np.arange(len(ordered)) - np.repeat(begins, sizes) + np.repeat(before, sizes)
         kept = order[nth < MOST]
         self._put(keys[kept], rows[kept])
 

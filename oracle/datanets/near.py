@@ -89,7 +89,8 @@ class NearIndex:
         bag = bags(split)
         key = keys(split, bag)
         rows = np.flatnonzero(eligible)
-        near = self._resolve(rows, *self._candidates(rows, key, bag))
+        asked, held = self._buckets.find(key[rows].ravel())
+        near = self._resolve(rows, *self._candidates(rows, key, bag, asked, held))
         joined = np.zeros(len(split), bool)
         joined[[each.row for each in near if not each.facts_differ]] = True
         founding = rows[~joined[rows]]
@@ -106,21 +107,23 @@ class NearIndex:
         ]
         words, starts = _cut(bag, founding)
         made = Founders(founding, key[founding], Split(words, starts))
-        self.restore(made.keys, made.bag)
+        known = np.bincount(asked, minlength=len(rows) * KEYS).reshape(-1, KEYS)
+        self.restore(made.keys, made.bag, known[~joined[rows]].ravel())
         return near, made
 
-    def restore(self, key: Keys, bag: Split) -> None:
+    def restore(self, key: Keys, bag: Split, known: Places | None = None) -> None:
         """Takes the founders of one chunk in, as `add` once did."""
         numbers = np.arange(self.founders, self.founders + len(key))
-        self._buckets.add(key.ravel(), np.repeat(numbers, KEYS))
+        self._buckets.add(key.ravel(), np.repeat(numbers, KEYS), known)
         self._words.extend(bag.words)
         self._sketches.extend(sketches(bag))
         self._starts.extend(bag.starts[1:] + int(self._starts.values[-1]))
         self.founders += len(key)
 
-    def _candidates(self, rows: Places, key: Keys, bag: Split) -> tuple[Places, Places, Places, npt.NDArray[np.bool_]]:
+    def _candidates(
+        self, rows: Places, key: Keys, bag: Split, asked: Places, found: Places
+    ) -> tuple[Places, Places, Places, npt.NDArray[np.bool_]]:
         """(row, founder, share, facts differ); founders inside the chunk are negative: −1 − row."""
-        asked, found = self._buckets.find(key[rows].ravel())
         held = Split(self._words.values, self._starts.values)  # type: ignore[arg-type]
         sketch, counts = sketches(bag), bag.counts
         old = _unique(rows[asked // KEYS], found)

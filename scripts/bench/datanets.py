@@ -31,7 +31,7 @@ PACKAGES = ("numpy", "rensa", "orjson", "safe-pysha3", "pyarrow", "fast-langdete
 
 
 def measure(seed: int, quick: bool) -> Report:
-    figures, rows = near_duplicates(seed, *((4_000, 1_500) if quick else (40_000, 20_000)))
+    figures, rows = near_duplicates(seed, *((4_000, 1_500) if quick else (20_000, 8_000)))
     more, verdicts = speed(seed, 60_000 if quick else 1_000_000)
     figures |= more
     with tempfile.TemporaryDirectory() as folder:
