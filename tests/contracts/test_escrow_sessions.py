@@ -237,3 +237,13 @@ def test_revoke__when_ended_or_never_opened__then_it_is_refused(escrow, actors, 
     at(end + 1)
     with brownie.reverts(refusal("NoSession", actors.consumer.address, key)):
         escrow.revokeSession(key, mine)
+
+
+def test_revoke__when_an_opening_was_signed_and_held_back__then_it_is_void(escrow, actors, key, mine, end):
+    held_back = paper(escrow, actors, cap=2 * CAP, expires_at=end + DAY)
+    escrow.revokeSession(key, mine)
+    assert escrow.nonces(actors.consumer.address) == 1
+    revoked = session(escrow, actors)
+    with brownie.reverts(refusal("InvalidSessionSignature", actors.consumer.address)):
+        send(escrow, actors, held_back, end + DAY, cap=2 * CAP)
+    assert session(escrow, actors) == revoked
