@@ -45,7 +45,7 @@ class Buckets:
         return np.concatenate(asked or [none]), np.concatenate(found or [none])
 
     def add(self, keys: U32, rows: Places, known: Places | None = None) -> None:
-        """In the order given: the first ones of a key are remembered. `known`: how many each key has, if that was asked."""
+        """In the order given: the first ones of a key are remembered. `known`: how many each key has, if asked."""
         order, ordered, begins = grouped(keys)
         sizes = np.diff(np.append(begins, len(ordered)))
         if known is None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from oracle.datanets.boilerplate import boilerplate_in
 from oracle.datanets.kinds import Kind
 from oracle.datanets.language import language_of, obvious_language
 from oracle.datanets.near import Founders, Near, NearIndex
@@ -50,7 +51,7 @@ class Checker:
         screened = screen(texts)
         self._lengths(texts, split, screened, found)
         self._damage(texts, screened, found)
-        self._quality(split, screened, found)
+        self._quality(texts, split, screened, found)
         for row in np.flatnonzero(screened.keys).tolist():
             for code, what in secrets_in(texts[row]):
                 self._note(found, row, "secrets", code, what)
@@ -102,7 +103,7 @@ class Checker:
             detail = "it was decoded as Latin-1 once too often" if bad is None else f"it holds U+{ord(bad):04X}"
             self._note(found, row, "damaged", "bad_characters", detail)
 
-    def _quality(self, split: Split, screened: Screened, found: dict[int, Finding]) -> None:
+    def _quality(self, texts: Sequence[str], split: Split, screened: Screened, found: dict[int, Finding]) -> None:
         policy, counts = self._policy, split.counts
         distinct = _distinct(split)
         few = (counts >= _LONG_ENOUGH) & (1000 * distinct < policy.least_distinct * np.minimum(counts, _DISTINCT_OVER))
@@ -112,7 +113,7 @@ class Checker:
         for row in np.flatnonzero(dull).tolist():
             detail = f"{screened.entropy[row] / 1000:.1f} bits a character"
             self._note(found, row, "low_information", "low_information", detail)
-        for row, phrase in screened.boilerplate.items():
+        for row, phrase in boilerplate_in(split, texts).items():
             self._note(found, row, "boilerplate", "boilerplate", phrase)
 
     def _word_list(self, split: Split, found: dict[int, Finding]) -> None:

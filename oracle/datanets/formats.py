@@ -8,6 +8,7 @@ from enum import Enum
 from io import StringIO
 from typing import BinaryIO
 
+from oracle.datanets.shapes import COLUMNS
 from oracle.errors import NeedsPerson
 
 _SAMPLE = 64 * 1024
@@ -57,8 +58,16 @@ def recognise(stream: BinaryIO, name: str) -> Format:
 
 def delimiter_of(header: str) -> str:
     """What parts the cells of a CSV's first line."""
-    counts = {mark: len(next(csv.reader(StringIO(header), delimiter=mark), [])) for mark in (",", ";", "\t", "|")}
+    counts = {mark: len(header_cells(header, mark)) for mark in (",", ";", "\t", "|")}
     return max(counts, key=lambda mark: counts[mark])
+
+
+def header_cells(header: str, delimiter: str) -> list[str]:
+    """None where it is no line of a CSV at all."""
+    try:
+        return next(csv.reader(StringIO(header), delimiter=delimiter), [])
+    except csv.Error:
+        return []
 
 
 def _of_text(sample: bytes, name: str) -> Format:
@@ -81,8 +90,6 @@ def _of_text(sample: bytes, name: str) -> Format:
 
 def _has_columns(sample: bytes) -> bool:
     """Whether the first line names columns that mean something here."""
-    from oracle.datanets.shapes import COLUMNS
-
-    header = sample.split(b"\n", 1)[0].decode("utf-8", "replace").strip()
-    cells = {cell.strip().lower() for cell in next(csv.reader(StringIO(header), delimiter=delimiter_of(header)), [])}
-    return len(cells) > 1 and len(cells & COLUMNS) > 1
+    header = sample.decode("utf-8", "replace").splitlines()[0].strip()
+    names = {name.strip().lower() for name in header_cells(header, delimiter_of(header))}
+    return len(names) > 1 and len(names & COLUMNS) > 1

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-from oracle.datanets.formats import UnknownFormat, delimiter_of
+from oracle.datanets.formats import UnknownFormat, delimiter_of, header_cells
 from oracle.datanets.limits import Limits
 from oracle.datanets.records import Raw
 from oracle.datanets.shapes import COLUMNS
@@ -32,7 +32,7 @@ def read_csv(stream: BinaryIO, limits: Limits) -> Iterator[Raw | Fault]:
     try:
         header = text.readline(limits.row_bytes)
         delimiter = delimiter_of(header)
-        names = [name.strip().lower() for name in next(csv.reader([header], delimiter=delimiter), [])]
+        names = [name.strip().lower() for name in header_cells(header, delimiter)]
         if len(set(names)) != len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise UnknownFormat(f"its header names the column {twice!r} twice; rename one")

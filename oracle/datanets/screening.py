@@ -35,24 +35,14 @@ _TELLING = (b"passw", b"secret", b"api_key", b"apikey", b"api-key", b"token", b"
 # What UTF-8 looks like after it was read as Latin-1 and written again, and what decoders put where they gave up.
 _DAMAGE = (b"\xef\xbf\xbd", b"\xc3\x83\xc2", b"\xc3\xa2\xe2\x82\xac", b"\xc3\x82\xc2")
 
-BOILERPLATE = (
-    "lorem ipsum dolor", "as an ai language model", "as a large language model", "i'm sorry, but i cannot assist",
-    "i cannot fulfill that request", "all rights reserved", "click here to", "subscribe to our newsletter",
-    "sign up for our newsletter", "accept all cookies", "we use cookies", "this website uses cookies",
-    "terms of service apply", "enable javascript", "javascript is disabled", "share on facebook", "follow us on",
-    "add to cart", "regenerate response", "skip to main content", "your browser does not support",
-)  # fmt: skip
-_BOILERPLATE = tuple(phrase.encode() for phrase in BOILERPLATE)
-
 
 @dataclass(frozen=True)
 class Screened:
-    """For each row: for what to look closely, whether it was damaged, the boilerplate in it, its entropy."""
+    """For each row: for what to look closely, whether it was damaged, its entropy."""
 
     keys: Flags  # may hold a key or password
     personal: Flags  # may hold personal data
     damaged: Flags
-    boilerplate: dict[int, str]
     lengths: Places  # in bytes
     entropy: npt.NDArray[np.int64]  # thousandths of a bit a byte
 
@@ -87,13 +77,9 @@ def screen(texts: Sequence[str]) -> Screened:
         keys[_rows(_found(lower, word), starts)] = True
     damaged = np.zeros(len(texts), bool)
     damaged[_rows(np.flatnonzero(kinds == _CONTROL), starts)] = True
-    for bad in _DAMAGE:
+    for bad in () if joined.isascii() else _DAMAGE:
         damaged[_rows(_found(joined, bad), starts)] = True
-    boilerplate: dict[int, str] = {}
-    for phrase, text in zip(_BOILERPLATE, BOILERPLATE):
-        for row in _rows(_found(lower, phrase), starts).tolist():
-            boilerplate.setdefault(row, text)
-    return Screened(keys, personal, damaged, boilerplate, lengths, _entropy(content, lengths))
+    return Screened(keys, personal, damaged, lengths, _entropy(content, lengths))
 
 
 def _found(joined: bytes, word: bytes) -> Places:

@@ -23,7 +23,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(ROOT)]
 
 from datanets_jobs.measure import near_duplicates, speed, streaming  # noqa: E402
 
-from report import Report, command_line, text_table  # noqa: E402
+from report import Report, command_line, markdown_table, text_table, write_section  # noqa: E402
 
 SEED = 20_260_101
 TARGETS = {"rows_per_s": (20_000, True), "near_dup_recall_10pct": (0.99, True), "false_cluster_rate": (0.001, False)}
@@ -45,11 +45,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a sixteenth of the rows")
     parser.add_argument("--json", type=Path, help="where to write the report")
+    parser.add_argument("--markdown", type=Path, help="a page whose section of what was measured is written anew")
     parser.add_argument("--seed", type=int, default=SEED)
     options = parser.parse_args()
     report = measure(options.seed, options.quick)
     command = command_line(
-        "scripts/bench/datanets.py", {"--quick": options.quick, "--json": options.json, "--seed": options.seed}
+        "scripts/bench/datanets.py",
+        {
+            "--quick": options.quick,
+            "--json": options.json,
+            "--markdown": options.markdown,
+            "--seed": options.seed,
+        },
     )
     report = Report(**{**vars(report), "command": command})
     shown = [
@@ -65,6 +72,28 @@ def main() -> None:
     print(text_table(("rows", "how many", "recall", "in a wrong cluster"), truth))
     if options.json:
         options.json.write_text(report.as_json(), encoding="utf-8")
+    if options.markdown:
+        write_section(options.markdown, "measured", page(report))
+
+
+def page(report: Report) -> str:
+    """For people: the figures beside their targets, then every kind of row."""
+    figures = [
+        (f"`{name}`", f"{value:,}", f"{TARGETS[name][0]:,}" if name in TARGETS else "", met(name, value))
+        for name, value in report.figures.items()
+    ]
+    rows = [
+        (row["what"], f"{row['rows']:,}", f"{row.get('recall', '')}", f"{row['wrongly_clustered']}")
+        for row in report.rows
+        if "wrongly_clustered" in row
+    ]
+    return "\n\n".join(
+        [
+            markdown_table(("figure", "measured", "target", "met"), figures),
+            markdown_table(("rows", "how many", "recall", "in a wrong cluster"), rows),
+            f"Seed {report.seed}; all of it is in `benchmarks/datanets.json`.",
+        ]
+    )
 
 
 def met(name: str, value: float) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from oracle.datanets.formats import UnknownFormat
@@ -268,6 +268,7 @@ def test_intake__of_the_same_rows_as_lines_and_as_an_array__then_finds_the_same(
     assert intake(lines, "rows.jsonl")[1] == {}
 
 
+@example(b"\x01\r\x01", "rows")
 @given(st.binary(max_size=300), st.sampled_from(["rows", "rows.jsonl", "rows.json", "rows.csv", "rows.txt"]))
 def test_intake__of_any_bytes__then_only_says_what_is_wrong(content: bytes, name: str) -> None:
     with suppress(UnknownFormat):
