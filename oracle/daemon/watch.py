@@ -31,6 +31,7 @@ from oracle.errors import NeedsPerson, Stop
 log = logging.getLogger(__name__)
 
 _GRACE = 30.0
+_BIRTH = 120.0
 _LONGEST_PAUSE = 60.0
 _HEALTHY = 300.0  # a worker that lived so long begins anew with short pauses
 
@@ -74,12 +75,14 @@ class Watch:
     def _live(self, sender: Celery) -> None:
         """One life of the worker: until it ends, is deaf, or we are asked to end."""
         process = Process(self._cage.node, self._command(), self._log_file())
-        heard, delivered, next_canary = time.time(), 0, time.monotonic() + self._every
+        # Before it sings for the first time it has to import and connect, which may take a while on a busy machine.
+        heard, delivered, next_canary = time.time() + _BIRTH, 0, time.monotonic() + self._every
+        song = self._cage.last_song()
         try:
             while process.exit_code() is None and not self._asked_to_end.wait(0.5):
                 heard_now = self._cage.last_song()
-                if heard_now and heard_now > heard:
-                    heard, delivered = heard_now, 0
+                if heard_now and heard_now != song:
+                    heard, song, delivered = heard_now, heard_now, 0
                 if self._cage.at_work():
                     heard, delivered = time.time(), 0
                 if time.monotonic() >= next_canary:
