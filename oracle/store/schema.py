@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from oracle.store import blocks, broadcasts, event_table, events, intents, loops, work
+from oracle.store import batches, blocks, broadcasts, event_table, events, intents, loops, receipts, work
 from oracle.store.columns import METADATA
 
-__all__ = ["METADATA", "blocks", "broadcasts", "event_table", "events", "intents", "loops", "work"]
+__all__ = [
+    "METADATA",
+    "batches",
+    "blocks",
+    "broadcasts",
+    "event_table",
+    "events",
+    "intents",
+    "loops",
+    "receipts",
+    "work",
+]

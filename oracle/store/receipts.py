@@ -1,0 +1,388 @@
+"""Receipts, the terms they were made under, and the vouchers that pay for them. The API writes them, settlement reads.
+
+delivered → final            once its attribution is fixed; a receipt that cannot be attributed has an empty one
+final     → in a batch       `batch` names it; NULL again when that batch was stopped
+
+A *lane* is what vouchers are cumulative in: a consumer and a key. `lane_total` of a receipt is the sum of the fees of all
+receipts of its lane up to and including itself: the voucher that pays for it says at least that much. `content` is canonical
+JSON, and its hash is what the operator signed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+import orjson
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Index,
+    LargeBinary,
+    String,
+    Table,
+    UniqueConstraint,
+    bindparam,
+    func,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from oracle.errors import NeedsPerson, Stop
+from oracle.store.columns import METADATA, AddressColumn, HashColumn, Id, WeiColumn
+from oracle.types import Address, BasisPoints, ChainId, Hash32, Timestamp, Wei
+
+TERMS = Table(
+    "receipt_terms",
+    METADATA,
+    Column("hash", HashColumn, primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+)
+
+RECEIPTS = Table(
+    "receipts",
+    METADATA,
+    Column("position", Id, primary_key=True),
+    Column("chain", BigInteger, nullable=False),
+    Column("hash", HashColumn, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("consumer", AddressColumn, nullable=False),
+    Column("key", AddressColumn, nullable=False),
+    Column("fee", WeiColumn, nullable=False),
+    Column("lane_total", WeiColumn, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    Column("attribution", LargeBinary),
+    Column("batch", BigInteger),
+    UniqueConstraint("chain", "hash"),
+)
+Index("ix_receipts_lane", RECEIPTS.c.chain, RECEIPTS.c.consumer, RECEIPTS.c.key, RECEIPTS.c.lane_total)
+Index("ix_receipts_batch", RECEIPTS.c.batch, RECEIPTS.c.hash)
+
+VOUCHERS = Table(
+    "vouchers",
+    METADATA,
+    Column("chain", BigInteger, primary_key=True, autoincrement=False),
+    Column("consumer", AddressColumn, primary_key=True),
+    Column("key", AddressColumn, primary_key=True),
+    Column("cumulative", WeiColumn, primary_key=True),
+    Column("deadline", BigInteger, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+)
+
+
+class OtherReceipt(Stop):
+    """The same hash for another content, or an attribution that was fixed already as another one."""
+
+
+class NoSuchReceipt(NeedsPerson):
+    """Nothing is known of it."""
+
+
+class Lane(NamedTuple):
+    consumer: Address
+    key: Address
+
+
+class Credit(NamedTuple):
+    """What attribution says of one contribution. `holder` is the earliest owner of its near-duplicate cluster."""
+
+    contribution: Hash32
+    owner: Address
+    weight: int
+    holder: Address | None = None
+
+    @property
+    def account(self) -> Address:
+        return self.owner if self.holder is None else self.holder
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """Integer weights: attribution turned its scores into them, and no float comes below that line."""
+
+    credits: tuple[Credit, ...] = ()
+    unattributed: int = 0
+
+    def as_json(self) -> bytes:
+        listed = [["0x" + c.contribution.hex(), c.owner, str(c.weight), c.holder] for c in sorted(self.credits, key=_order)]
+        return orjson.dumps({"credits": listed, "unattributed": str(self.unattributed)})
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Attribution:
+        credited = tuple(
+            Credit(Hash32(bytes.fromhex(name[2:])), owner, int(weight), holder)
+            for name, owner, weight, holder in content["credits"]
+        )
+        return cls(credited, int(content["unattributed"]))
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Who has a part in a version's fees, as the registries said at the time of the answer."""
+
+    split: tuple[BasisPoints, ...]  # six, in the order of the contracts' roles without Commons
+    builder: Address
+    treasury: Address
+    commons: Address
+    upstream: tuple[tuple[Address, int], ...] = ()
+    reviewers: tuple[tuple[Address, int], ...] = ()
+    attestors: tuple[tuple[Address, int], ...] = ()
+
+    def as_json(self) -> bytes:
+        content: dict[str, Any] = {**vars(self), "split": list(self.split)}
+        for name in ("upstream", "reviewers", "attestors"):
+            content[name] = [[account, str(weight)] for account, weight in sorted(content[name])]
+        return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Terms:
+        closed = {
+            name: tuple((account, int(weight)) for account, weight in content[name])
+            for name in ("upstream", "reviewers", "attestors")
+        }
+        named = {name: content[name] for name in ("builder", "treasury", "commons")}
+        return cls(tuple(BasisPoints(part) for part in content["split"]), **named, **closed)
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What one answer cost and how it was made; hashes in the place of texts."""
+
+    id: Hash32
+    consumer: Address
+    key: Address
+    model: int
+    version: int
+    weights: Hash32
+    prompt: Hash32
+    output: Hash32
+    prompt_tokens: int
+    output_tokens: int
+    input_price: Wei
+    output_price: Wei
+    fee: Wei
+    lane_total: Wei
+    terms: Hash32
+    conditions: Hash32
+    code: Hash32
+    served_at: Timestamp
+
+    def as_json(self) -> bytes:
+        content = {name: "0x" + v.hex() if isinstance(v, bytes) else v for name, v in vars(self).items()}
+        for name in _AMOUNTS:
+            content[name] = str(content[name])
+        return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Receipt:
+        values = dict(content)
+        for name in _HASHES:
+            values[name] = bytes.fromhex(values[name][2:])
+        for name in _AMOUNTS:
+            values[name] = int(values[name])
+        return cls(**values)
+
+    @property
+    def lane(self) -> Lane:
+        return Lane(self.consumer, self.key)
+
+
+@dataclass(frozen=True)
+class Voucher:
+    """"The operator may take up to `cumulative` of mine, in total", by the lane's key."""
+
+    consumer: Address
+    key: Address
+    cumulative: Wei
+    deadline: Timestamp
+    signature: bytes
+
+    @property
+    def lane(self) -> Lane:
+        return Lane(self.consumer, self.key)
+
+
+class Stored(NamedTuple):
+    """A receipt as it goes into a batch: canonical bytes, not yet parsed."""
+
+    hash: Hash32
+    content: bytes
+    signature: bytes
+    attribution: bytes
+
+
+class LaneStep(NamedTuple):
+    """One receipt's place in its lane."""
+
+    lane: Lane
+    total: Wei
+    fee: Wei
+    final: bool
+
+
+_AMOUNTS = ("fee", "lane_total", "input_price", "output_price")
+_HASHES = ("id", "weights", "prompt", "output", "terms", "conditions", "code")
+RECEIPT_FIELDS = tuple(sorted(field.name for field in fields(Receipt)))
+
+
+def put_terms(connection: Connection, name: Hash32, terms: Terms) -> None:
+    row = {"hash": name, "content": terms.as_json()}
+    connection.execute(_dialect(connection).insert(TERMS).values(row).on_conflict_do_nothing())
+
+
+def terms(connection: Connection) -> dict[Hash32, bytes]:
+    return {row.hash: bytes(row.content) for row in connection.execute(select(TERMS))}
+
+
+def put_receipt(connection: Connection, chain: ChainId, name: Hash32, receipt: Receipt, signature: bytes) -> None:
+    """Once: in the transaction that also counts its fee against the lane. The same again changes nothing."""
+    content = receipt.as_json()
+    row = {
+        "chain": chain,
+        "hash": name,
+        "state": "delivered",
+        "consumer": receipt.consumer,
+        "key": receipt.key,
+        "fee": receipt.fee,
+        "lane_total": receipt.lane_total,
+        "content": content,
+        "signature": signature,
+    }
+    connection.execute(_dialect(connection).insert(RECEIPTS).values(row).on_conflict_do_nothing())
+    there = connection.execute(select(RECEIPTS.c.content).where(*_named(chain, name))).scalar_one()
+    if bytes(there) != content:
+        raise OtherReceipt(f"receipt 0x{name.hex()}: stored before with another content; its hash was not that of it")
+
+
+def fix_attribution(connection: Connection, chain: ChainId, name: Hash32, attribution: Attribution) -> None:
+    """The receipt is final. Attribution is fixed once: what was paid for cannot be reckoned anew."""
+    content = attribution.as_json()
+    fixed = connection.execute(
+        update(RECEIPTS)
+        .where(*_named(chain, name), RECEIPTS.c.state == "delivered")
+        .values(state="final", attribution=content)
+    )
+    if fixed.rowcount == 1:
+        return
+    row = connection.execute(select(RECEIPTS.c.attribution).where(*_named(chain, name))).one_or_none()
+    if row is None:
+        raise NoSuchReceipt(f"receipt 0x{name.hex()}: not stored on chain {chain}; its attribution belongs to nothing")
+    if row.attribution is None or bytes(row.attribution) != content:
+        raise OtherReceipt(f"receipt 0x{name.hex()}: its attribution was fixed before, as another one")
+
+
+def keep_voucher(connection: Connection, chain: ChainId, voucher: Voucher) -> None:
+    """Every voucher is kept until settled: the highest may ask for more than was delivered."""
+    row = {"chain": chain, **vars(voucher)}
+    connection.execute(_dialect(connection).insert(VOUCHERS).values(row).on_conflict_do_nothing())
+
+
+# What settlement asks
+
+
+def lane_steps(connection: Connection, chain: ChainId) -> Iterator[LaneStep]:
+    """Receipts that are in no batch, by lane and in the order of their lane."""
+    asked = (
+        select(RECEIPTS.c.consumer, RECEIPTS.c.key, RECEIPTS.c.lane_total, RECEIPTS.c.fee, RECEIPTS.c.state)
+        .where(RECEIPTS.c.chain == chain, RECEIPTS.c.batch.is_(None))
+        .order_by(RECEIPTS.c.consumer, RECEIPTS.c.key, RECEIPTS.c.lane_total, RECEIPTS.c.fee.desc())
+    )
+    for consumer, key, total, fee, state in connection.execution_options(yield_per=20_000).execute(asked):
+        yield LaneStep(Lane(consumer, key), total, fee, state == "final")
+
+
+def settled_totals(connection: Connection, chain: ChainId) -> dict[Lane, Wei]:
+    """How far each lane has come into batches."""
+    found = connection.execute(
+        select(RECEIPTS.c.consumer, RECEIPTS.c.key, func.max(RECEIPTS.c.lane_total))
+        .where(RECEIPTS.c.chain == chain, RECEIPTS.c.batch.is_not(None))
+        .group_by(RECEIPTS.c.consumer, RECEIPTS.c.key)
+    )
+    return {Lane(consumer, key): Wei(int(total)) for consumer, key, total in found}
+
+
+def vouchers(connection: Connection, chain: ChainId) -> dict[Lane, list[Voucher]]:
+    """By lane, the lowest first."""
+    found: dict[Lane, list[Voucher]] = {}
+    rows = connection.execute(select(VOUCHERS).where(VOUCHERS.c.chain == chain).order_by(VOUCHERS.c.cumulative))
+    for row in rows:
+        kept = Voucher(row.consumer, row.key, Wei(row.cumulative), Timestamp(row.deadline), bytes(row.signature))
+        found.setdefault(kept.lane, []).append(kept)
+    return found
+
+
+def take(connection: Connection, chain: ChainId, batch: int, reach: Mapping[Lane, Wei]) -> int:
+    """Puts every final receipt up to a lane's reach into a batch, unless it is in one; says how many."""
+    before = _count(connection, batch)
+    if reach:
+        connection.execute(
+            update(RECEIPTS)
+            .where(
+                RECEIPTS.c.chain == chain,
+                RECEIPTS.c.consumer == bindparam("of_consumer"),
+                RECEIPTS.c.key == bindparam("of_key"),
+                RECEIPTS.c.lane_total <= bindparam("reach"),
+                RECEIPTS.c.state == "final",
+                RECEIPTS.c.batch.is_(None),
+            )
+            .values(batch=batch),
+            [
+                {"of_consumer": lane.consumer, "of_key": lane.key, "reach": total}
+                for lane, total in sorted(reach.items())
+            ],
+        )
+    return _count(connection, batch) - before
+
+
+def take_by_hash(connection: Connection, chain: ChainId, batch: int, names: Iterable[Hash32]) -> int:
+    """Those of a published batch that this database had forgotten about."""
+    marked = 0
+    for name in names:
+        marked += connection.execute(update(RECEIPTS).where(*_named(chain, name)).values(batch=batch)).rowcount
+    return marked
+
+
+def release(connection: Connection, batch: int) -> int:
+    """The batch was stopped: its receipts wait for the next one."""
+    return connection.execute(update(RECEIPTS).where(RECEIPTS.c.batch == batch).values(batch=None)).rowcount
+
+
+def of_batch(connection: Connection, batch: int) -> Iterator[Stored]:
+    """In the order of their hashes, which is that of the batch."""
+    asked = (
+        select(RECEIPTS.c.hash, RECEIPTS.c.content, RECEIPTS.c.signature, RECEIPTS.c.attribution)
+        .where(RECEIPTS.c.batch == batch)
+        .order_by(RECEIPTS.c.hash)
+    )
+    for row in connection.execution_options(yield_per=20_000).execute(asked):
+        yield Stored(row[0], bytes(row[1]), bytes(row[2]), bytes(row[3]))
+
+
+def waiting(connection: Connection, chain: ChainId) -> dict[str, int]:
+    """Receipts in no batch, by state."""
+    found = connection.execute(
+        select(RECEIPTS.c.state, func.count())
+        .where(RECEIPTS.c.chain == chain, RECEIPTS.c.batch.is_(None))
+        .group_by(RECEIPTS.c.state)
+    )
+    return {row[0]: row[1] for row in found}
+
+
+def _count(connection: Connection, batch: int) -> int:
+    return int(connection.execute(select(func.count()).where(RECEIPTS.c.batch == batch)).scalar_one())
+
+
+def _named(chain: ChainId, name: Hash32) -> tuple[Any, ...]:
+    return RECEIPTS.c.chain == chain, RECEIPTS.c.hash == name
+
+
+def _order(credit: Credit) -> tuple[Hash32, str, int, str]:
+    return credit.contribution, credit.owner, credit.weight, credit.holder or ""
+
+
+def _dialect(connection: Connection) -> Any:
+    return postgresql if connection.dialect.name == "postgresql" else sqlite
