@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-import sha3  # type: ignore[import-not-found, unused-ignore]
+import sha3  # type: ignore[import-untyped]
 
 from oracle.settlement.shares import ROLES, Share
 from oracle.types import Address, Epoch, Hash32, Wei
@@ -48,7 +48,11 @@ RECEIPT_TYPE = keccak(
     b"uint256 servedAt)"
 )
 DOMAIN_TYPE = keccak(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
-RECEIPT_DOMAIN = "OpenLedger Receipts"
+VOUCHER_TYPE = keccak(b"Voucher(address consumer,address key,uint256 cumulative,uint256 deadline)")
+ROOT_TYPE = keccak(
+    b"RewardRoot(bytes32 previousRoot,bytes32 root,uint256 epoch,uint256 round,uint256 total,bytes32 contentHash)"
+)
+RECEIPTS, ESCROW, DISTRIBUTOR = "OpenLedger Receipts", "OpenLedger InferenceEscrow", "OpenLedger RewardDistributor"
 
 
 @dataclass(frozen=True)
@@ -109,9 +113,7 @@ def receipt_leaf(
 
 
 def voucher_leaf(consumer: Address, key: Address, cumulative: Wei, deadline: int, signature: bytes) -> Hash32:
-    return double(
-        address_word(consumer) + address_word(key) + word(cumulative) + word(deadline) + keccak(signature)
-    )
+    return double(address_word(consumer) + address_word(key) + word(cumulative) + word(deadline) + keccak(signature))
 
 
 def reward_leaf(account: Address, cumulative: Wei) -> Hash32:
@@ -119,10 +121,33 @@ def reward_leaf(account: Address, cumulative: Wei) -> Hash32:
 
 
 @lru_cache(maxsize=64)
-def receipt_domain(chain: int, escrow: Address) -> Hash32:
-    """The EIP-712 domain in which an operator signs its receipts."""
-    name, version = keccak(RECEIPT_DOMAIN.encode()), keccak(b"1")
-    return keccak(DOMAIN_TYPE + name + version + word(chain) + address_word(escrow))
+def domain(name: str, chain: int, contract: Address) -> Hash32:
+    """The EIP-712 domain of one contract. Receipts have the escrow's address and a name of their own."""
+    return keccak(DOMAIN_TYPE + keccak(name.encode()) + keccak(b"1") + word(chain) + address_word(contract))
+
+
+def voucher_struct(consumer: Address, key: Address, cumulative: Wei, deadline: int) -> Hash32:
+    return keccak(VOUCHER_TYPE + address_word(consumer) + address_word(key) + word(cumulative) + word(deadline))
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What attestors sign, once per epoch and round: the message RewardRoot."""
+
+    previous_root: Hash32
+    root: Hash32
+    epoch: Epoch
+    round: int
+    total: Wei
+    content_hash: Hash32
+
+    @property
+    def struct(self) -> Hash32:
+        numbers = word(self.epoch) + word(self.round) + word(self.total)
+        return keccak(ROOT_TYPE + self.previous_root + self.root + numbers + self.content_hash)
+
+    def preimage(self, chain: int, distributor: Address) -> bytes:
+        return typed_preimage(domain(DISTRIBUTOR, chain, distributor), self.struct)
 
 
 def typed_preimage(domain: Hash32, struct: Hash32) -> bytes:

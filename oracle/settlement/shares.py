@@ -2,11 +2,11 @@
 
 1. The fee is parted among the six roles of the model's split by largest remainder, ties to the lower role. Each part
    then differs from its exact value by less than a wei, which is what the chain lets an attestor be slashed for.
-2. Builders upstream, reviewers and attestors divide their role's part by weight, by largest remainder, ties to the lower
-   account. These lists are closed: a registry or governance admits who stands in them.
-3. The contributors' part is divided by attribution with every account's share rounded *down*. What that leaves, and what
-   attribution could not assign, is the commons'. Anybody can open a second account; with rounding down, two accounts
-   never get more than one did.
+2. Builders upstream, reviewers and attestors divide their role's part by weight, by largest remainder, ties to the
+   lower account. These lists are closed: a registry or governance admits who stands in them.
+3. The contributors' part is divided by attribution with every account's share rounded *down*. What that leaves, and
+   what attribution could not assign, is the commons'. Anybody can open a second account; with rounding down, two
+   accounts never get more than one did.
 4. A near-duplicate's credit goes to the earliest owner of its cluster.
 
 Dust: a share of less than one wei does not exist. The commons keep it (contributors), or the largest remainder does
@@ -116,10 +116,10 @@ def contributors(part: int, attribution: Attribution) -> dict[Address, int]:
     return {account: amount for account, weight in weights.items() if (amount := part * weight // whole)}
 
 
-def by_contribution(amount: int, credits: Iterable[Credit]) -> Mapping[Hash32, int]:
+def by_contribution(amount: int, credited: Iterable[Credit]) -> Mapping[Hash32, int]:
     """One account's share of one receipt over its own credits, for its statement: sums to the share."""
     weights: dict[Hash32, int] = {}
-    for credit in credits:
+    for credit in credited:
         weights[credit.contribution] = weights.get(credit.contribution, 0) + credit.weight
     names = sorted(weights)
     return dict(zip(names, largest_remainder(amount, [weights[name] for name in names])))

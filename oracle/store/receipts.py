@@ -3,9 +3,9 @@
 delivered → final            once its attribution is fixed; a receipt that cannot be attributed has an empty one
 final     → in a batch       `batch` names it; NULL again when that batch was stopped
 
-A *lane* is what vouchers are cumulative in: a consumer and a key. `lane_total` of a receipt is the sum of the fees of all
-receipts of its lane up to and including itself: the voucher that pays for it says at least that much. `content` is canonical
-JSON, and its hash is what the operator signed.
+A *lane* is what vouchers are cumulative in: a consumer and a key. `lane_total` of a receipt is the sum of the fees of
+all receipts of its lane up to and including itself; the voucher that pays for it says exactly so much, or pays for a
+later one too. `content` is canonical JSON of what the operator signed.
 """
 
 from __future__ import annotations
@@ -107,8 +107,14 @@ class Attribution:
     credits: tuple[Credit, ...] = ()
     unattributed: int = 0
 
+    @property
+    def weight(self) -> int:
+        return self.unattributed + sum(credit.weight for credit in self.credits)
+
     def as_json(self) -> bytes:
-        listed = [["0x" + c.contribution.hex(), c.owner, str(c.weight), c.holder] for c in sorted(self.credits, key=_order)]
+        listed = [
+            ["0x" + c.contribution.hex(), c.owner, str(c.weight), c.holder] for c in sorted(self.credits, key=_order)
+        ]
         return orjson.dumps({"credits": listed, "unattributed": str(self.unattributed)})
 
     @classmethod
@@ -140,12 +146,12 @@ class Terms:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Terms:
-        closed = {
+        closed: dict[str, Any] = {
             name: tuple((account, int(weight)) for account, weight in content[name])
             for name in ("upstream", "reviewers", "attestors")
         }
-        named = {name: content[name] for name in ("builder", "treasury", "commons")}
-        return cls(tuple(BasisPoints(part) for part in content["split"]), **named, **closed)
+        named: dict[str, Any] = {name: content[name] for name in ("builder", "treasury", "commons")}
+        return cls(split=tuple(BasisPoints(part) for part in content["split"]), **named, **closed)
 
 
 @dataclass(frozen=True)
@@ -193,7 +199,7 @@ class Receipt:
 
 @dataclass(frozen=True)
 class Voucher:
-    """"The operator may take up to `cumulative` of mine, in total", by the lane's key."""
+    """ "The operator may take up to `cumulative` of mine, in total", by the lane's key."""
 
     consumer: Address
     key: Address
@@ -360,6 +366,20 @@ def of_batch(connection: Connection, batch: int) -> Iterator[Stored]:
     )
     for row in connection.execution_options(yield_per=20_000).execute(asked):
         yield Stored(row[0], bytes(row[1]), bytes(row[2]), bytes(row[3]))
+
+
+def starts(connection: Connection, batch: int) -> Iterator[tuple[Address, Address, Wei]]:
+    """(consumer, key, total before its first receipt in the batch) of each lane."""
+    asked = (
+        select(RECEIPTS.c.consumer, RECEIPTS.c.key, RECEIPTS.c.lane_total, RECEIPTS.c.fee)
+        .where(RECEIPTS.c.batch == batch)
+        .order_by(RECEIPTS.c.consumer, RECEIPTS.c.key, RECEIPTS.c.lane_total, RECEIPTS.c.fee.desc())
+    )
+    last: tuple[str, str] | None = None
+    for consumer, key, total, fee in connection.execution_options(yield_per=20_000).execute(asked):
+        if (consumer, key) != last:
+            last = (consumer, key)
+            yield consumer, key, Wei(total - fee)
 
 
 def waiting(connection: Connection, chain: ChainId) -> dict[str, int]:

@@ -31,7 +31,13 @@ BUILDER, TREASURY, COMMONS = account(901), account(902), account(903)
 
 
 def terms(*split: int, **parties: tuple[tuple[Address, int], ...]) -> Terms:
-    return Terms(tuple(BasisPoints(part) for part in split or (7000, 1500, 500, 300, 300, 400)), BUILDER, TREASURY, COMMONS, **parties)
+    return Terms(
+        tuple(BasisPoints(part) for part in split or (7000, 1500, 500, 300, 300, 400)),
+        BUILDER,
+        TREASURY,
+        COMMONS,
+        **parties,
+    )
 
 
 fees = st.integers(0, 2**96 - 1) | st.integers(0, 300)
@@ -50,9 +56,7 @@ credits_ = st.lists(
 splits = st.lists(st.integers(0, 10_000), min_size=5, max_size=5).map(
     lambda cuts: tuple(BasisPoints(b - a) for a, b in zip([0, *sorted(cuts)], [*sorted(cuts), 10_000]))
 )
-all_terms = st.builds(
-    Terms, splits, st.just(BUILDER), st.just(TREASURY), st.just(COMMONS), closed, closed, closed
-)
+all_terms = st.builds(Terms, splits, st.just(BUILDER), st.just(TREASURY), st.just(COMMONS), closed, closed, closed)
 
 
 def total(shares: tuple[Share, ...], accounts: set[Address], role: Role | None = None) -> int:
@@ -121,7 +125,9 @@ def test_shares__when_the_fee_grows__then_nobody_earns_less_by_more_than_the_wei
     fee: int, more: int, credited: list[Credit], rest: int
 ) -> None:
     less = shares_of(Wei(fee), terms(), Attribution(tuple(credited), rest))
-    greater = {share[:2]: share.amount for share in shares_of(Wei(fee + more), terms(), Attribution(tuple(credited), rest))}
+    greater = {
+        share[:2]: share.amount for share in shares_of(Wei(fee + more), terms(), Attribution(tuple(credited), rest))
+    }
     for share in less:
         slack = len(credited) + 1 if share.role == Role.COMMONS else 1
         assert greater.get(share[:2], 0) >= share.amount - slack
@@ -129,7 +135,9 @@ def test_shares__when_the_fee_grows__then_nobody_earns_less_by_more_than_the_wei
 
 def test_shares__of_a_near_duplicate__then_the_earliest_owner_of_its_cluster_has_them() -> None:
     copied = Credit(contribution(2), account(2), 60, holder=account(1))
-    shares = shares_of(Wei(1000), terms(10_000, 0, 0, 0, 0, 0), Attribution((Credit(contribution(1), account(1), 40), copied)))
+    shares = shares_of(
+        Wei(1000), terms(10_000, 0, 0, 0, 0, 0), Attribution((Credit(contribution(1), account(1), 40), copied))
+    )
     assert shares == (Share(Role.CONTRIBUTOR, account(1), Wei(1000)),)
 
 

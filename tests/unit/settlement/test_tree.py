@@ -50,7 +50,9 @@ def test_tree__of_many_sizes__then_it_is_openzeppelins_to_the_last_proof() -> No
         pytest.skip("node or @openzeppelin/merkle-tree is missing: make setup-contracts")
     cases = [(balances(count, count), sort) for count in (1, 2, 3, 5, 8, 13, 64, 100) for sort in (True, False)]
     asked = [{"values": [[a, str(v)] for a, v in rows], "sortLeaves": sort} for rows, sort in cases]
-    done = subprocess.run([node, "-e", PEER, str(PACKAGE)], input=json.dumps(asked), capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [node, "-e", PEER, str(PACKAGE)], input=json.dumps(asked), capture_output=True, text=True, check=True
+    )
     for (rows, sort), theirs in zip(cases, json.loads(done.stdout)):
         tree = Tree(double_rows(reward_rows(rows)), sorted_leaves=sort)
         assert "0x" + tree.root.hex() == theirs["root"]
@@ -99,7 +101,9 @@ def test_update__of_some_accounts_and_new_ones__then_it_is_the_tree_built_anew(
 
 @given(st.integers(1, 50), st.data())
 @settings(max_examples=40)
-def test_put__in_a_tree_that_is_no_power_of_two__then_it_is_the_tree_built_anew(count: int, data: st.DataObject) -> None:
+def test_put__in_a_tree_that_is_no_power_of_two__then_it_is_the_tree_built_anew(
+    count: int, data: st.DataObject
+) -> None:
     leaves = [keccak(bytes([at])) for at in range(count)]
     changed = {at: keccak(b"new" + bytes([at])) for at in data.draw(st.sets(st.integers(0, count - 1)))}
     tree = Tree.of(leaves)
