@@ -21,6 +21,11 @@ COMMANDS = {
     "work": ("operator", "What is parked, and going on with it."),
     "settings": ("operator", "Every setting, and its value."),
     "suite": ("chain", "Where the contracts stand."),
+    "settle": ("settlement", "Receipts into batches, batches into roots."),
+    "attest": ("settlement", "Check a published batch, and sign it or object."),
+    "verify": ("settlement", "Recompute an exported batch, offline."),
+    "statement": ("settlement", "What an account earned, and why or why not."),
+    "claim": ("settlement", "Claim what was earned."),
 }
 
 

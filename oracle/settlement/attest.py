@@ -15,7 +15,7 @@ from io import BytesIO
 import orjson
 
 from oracle.chain.signer import Signer
-from oracle.errors import NeedsPerson
+from oracle.errors import NeedsPerson, Retry
 from oracle.settlement.document import hexed
 from oracle.settlement.hashing import keccak
 from oracle.settlement.onchain import Onchain
@@ -35,6 +35,10 @@ Recompute = Callable[[Receipt], Attribution | None]
 
 class AlreadySigned(NeedsPerson):
     """Another statement of the same epoch and round was signed with this journal; two of them are a fault."""
+
+
+class NotPaidYet(Retry):
+    """The batch's vouchers are not settled in final blocks yet; neither a signature nor an objection."""
 
 
 @dataclass(frozen=True)
@@ -129,25 +133,21 @@ def against_chain(replayed: Replayed, signed: Signed, onchain: Onchain, policy: 
             f" {facts.head_epoch} with {head.previous_total}",
         )
     _splits(replayed, onchain)
-    funds, balances = onchain.funds({voucher.lane for voucher, _ in replayed.vouchers})
-    coming = 0
+    _paid(replayed, signed, onchain, facts.collected)
+
+
+def _paid(replayed: Replayed, signed: Signed, onchain: Onchain, collected: int) -> None:
+    """Signing waits for the money: a batch whose consumers default could not be replaced within the round."""
+    funds, _ = onchain.funds({voucher.lane for voucher, _ in replayed.vouchers})
     for voucher, start in replayed.vouchers:
-        spent = funds[voucher.lane].spent
-        if not start <= spent <= voucher.cumulative:
-            raise Difference(
-                "chain",
-                f"lane {voucher.consumer} by {voucher.key}",
-                f"has {spent} wei settled; its receipts here go from {start} to {voucher.cumulative}",
-            )
-        coming += voucher.cumulative - spent
-        balances[voucher.consumer] -= voucher.cumulative - spent  # type: ignore[assignment]
-    short = min(balances.items(), key=lambda one: one[1], default=None)
-    if short is not None and short[1] < 0:
-        raise Difference("chain", f"consumer {short[0]}", f"has {-short[1]} wei less in the escrow than is due")
-    if facts.collected + coming < said.total:
-        raise Difference(
-            "chain", "total", f"{facts.collected} collected and {coming} signed for do not cover {said.total}"
-        )
+        spent, lane = funds[voucher.lane].spent, f"lane {voucher.consumer} by {voucher.key}"
+        if spent > voucher.cumulative:
+            detail = f"has {spent} wei settled; its receipts here go from {start} to {voucher.cumulative}"
+            raise Difference("chain", lane, detail)
+        if spent < voucher.cumulative:
+            raise NotPaidYet(f"epoch {signed.statement.epoch}: {lane} has {spent} of {voucher.cumulative} wei settled")
+    if collected < signed.statement.total:
+        raise Difference("chain", "total", f"{collected} wei are collected, the root owes {signed.statement.total}")
 
 
 def _splits(replayed: Replayed, onchain: Onchain) -> None:

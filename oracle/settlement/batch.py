@@ -85,8 +85,11 @@ def lanes_before(connection: Connection, batch: Batch) -> dict[Lane, Wei]:
     return starts
 
 
-def make(connection: Connection, blobs: Blobs, batch: Batch, head: Head) -> Made:
-    """Writes and publishes the document of a closed batch. The same receipts make the same bytes, always."""
+def make(connection: Connection, blobs: Blobs, batch: Batch, head: Head, out_to: Blobs | None = None) -> Made:
+    """Writes and publishes the document of a closed batch. The same receipts make the same bytes, always.
+
+    `out_to`: another place for it than where the previous one is read from; a dry run has one.
+    """
     vouchers = chosen_vouchers(connection, batch)
     previous = balances_of(blobs, batch.previous_document)
     with tempfile.TemporaryFile() as out:
@@ -94,7 +97,7 @@ def make(connection: Connection, blobs: Blobs, batch: Batch, head: Head) -> Made
             out, head, receipts.terms(connection), vouchers, receipts.of_batch(connection, batch.id), previous
         )
         out.seek(0)
-        cid = blobs.put_stream(iter(lambda: out.read(_PIECE), b""))
+        cid = (out_to or blobs).put_stream(iter(lambda: out.read(_PIECE), b""))
     return Made(end, end.header(head.epoch, document_hash), cid)
 
 

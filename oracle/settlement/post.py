@@ -178,53 +178,65 @@ class Settler:
             )
 
     def _gather(self, batch: Batch, facts: Facts) -> str | None:
+        """First the money, then the signatures: what an attestor has signed cannot be taken back within the round."""
         if facts.round != batch.round:
-            return self._veto(batch, f"the round is {facts.round}, its attestors signed in round {batch.round}")
+            return self._veto(batch, f"the round is {facts.round}, the batch was closed in round {batch.round}")
+        done, collected = self._collect(batch, facts)
+        if not collected:
+            return done
         with self._database.reading() as connection:
             said = batches.attestations(connection, batch.id)
         quorum = self._onchain.quorum([one.signer for one in said])
-        against = [one for one in said if one.objection and quorum.weights[one.signer]]
         if quorum.reached(one.signer for one in said if one.objection is None):
             with self._writing("attest", batch) as connection:
                 batches.move(connection, batch.id, State.ATTESTED)
             return f"attested {batch.name}"
+        against = [one for one in said if one.objection and quorum.weights[one.signer]]
         if sum(quorum.weights[one.signer] for one in against) * 2 >= quorum.all > 0:
             return self._veto(batch, "; ".join(f"{one.signer}: {one.objection}" for one in against))
         return None
 
-    def _post(self, batch: Batch, facts: Facts) -> str | None:
-        name = f"{self.chain}:{batch.epoch}.{batch.attempt}"
+    def _collect(self, batch: Batch, facts: Facts) -> tuple[str | None, bool]:
+        """What was done, and whether all that the batch owes has been taken from the escrow, in final blocks."""
+        name = f"settle:{self.chain}:{batch.epoch}.{batch.attempt}:"
         with self._database.reading() as connection:
             vouchers = [voucher for voucher, _ in batching.chosen_vouchers(connection, batch)]
-            settling = batches.planned(connection, f"settle:{name}:", prefix=True)
-            root = batches.planned(connection, f"root:{name}")
-            said = batches.attestations(connection, batch.id)
-        if root:
-            return self._posted(batch, *root[0])
-        if any(state in _ENDED_BADLY for state, _ in settling):
-            return self._veto(batch, "; ".join(reason or state for state, reason in settling if state in _ENDED_BADLY))
+            settling = batches.planned(connection, name, prefix=True)
+        bad = [reason or state for state, reason in settling if state in _ENDED_BADLY]
+        if bad:
+            return self._veto(batch, f"its vouchers cannot be settled: {'; '.join(bad)}"), False
         if any(state != "final" for state, _ in settling):
-            return None
+            return None, False
         funds, _ = self._onchain.funds({voucher.lane for voucher in vouchers})
         due = [voucher for voucher in vouchers if funds[voucher.lane].spent < voucher.cumulative]
         if due and settling:
             short = ", ".join(f"{one.consumer} by {one.key}" for one in due[:5])
-            return self._veto(batch, f"the escrow did not take all that was signed: {short}")
+            return self._veto(batch, f"the escrow did not take all that was signed: {short}"), False
         assert batch.content_hash is not None
         if due:
             parts = [due[start : start + VOUCHERS_AT_ONCE] for start in range(0, len(due), VOUCHERS_AT_ONCE)]
             with self._writing("settle", batch) as connection:
                 for number, part in enumerate(parts):
                     data = settle_data(batch.content_hash, part)
-                    self._plan(connection, f"settle:{name}:{number}", self._onchain.escrow, data, "settles vouchers")
-            return f"settling {len(due)} vouchers of {batch.name}"
+                    self._plan(connection, f"{name}{number}", self._onchain.escrow, data, "settles vouchers")
+            return f"settling {len(due)} vouchers of {batch.name}", False
         assert batch.total is not None
         if facts.collected < batch.total:
-            return self._veto(batch, f"the escrow has collected {facts.collected} wei, {batch.total} are owed")
+            reason = f"the escrow has collected {facts.collected} wei, {batch.total} are owed"
+            return self._veto(batch, reason), False
+        return None, True
+
+    def _post(self, batch: Batch, facts: Facts) -> str | None:
+        name = f"root:{self.chain}:{batch.epoch}.{batch.attempt}"
+        with self._database.reading() as connection:
+            root = batches.planned(connection, name)
+            said = batches.attestations(connection, batch.id)
+        if root:
+            return self._posted(batch, *root[0])
         signatures = signed(self._onchain, batch, said).ascending()
         with self._writing("post", batch) as connection:
             data = submit_data(statement_of(batch), signatures)
-            self._plan(connection, f"root:{name}", self._onchain.distributor, data, "posts a root")
+            self._plan(connection, name, self._onchain.distributor, data, "posts a root")
         return f"posting {batch.name}"
 
     def _posted(self, batch: Batch, state: str, reason: str | None) -> str | None:

@@ -205,9 +205,19 @@ def begin(connection: Connection, chain: ChainId, epoch: Epoch, now: Timestamp) 
     return connection.execute(put).first() is not None
 
 
+def drop(connection: Connection, number: int, reason: str) -> None:
+    """The chain has another batch of its epoch: this attempt is over, and its number is free for that one."""
+    row = batch(connection, number, lock=True)
+    values = {"state": State.REOPENED, "reason": reason}
+    connection.execute(update(BATCHES).where(BATCHES.c.id == number, BATCHES.c.state == row.state).values(**values))
+
+
 def adopt(connection: Connection, chain: ChainId, epoch: Epoch, now: Timestamp, **values: Any) -> int:
     """A batch that the chain knows and this database lost: active at once."""
-    row = {"chain": chain, "epoch": epoch, "attempt": 1, "state": State.ACTIVE, "opened_at": now, "lanes": [], **values}
+    attempts = connection.execute(select(BATCHES.c.attempt).where(BATCHES.c.chain == chain, BATCHES.c.epoch == epoch))
+    attempt = 1 + max(attempts.scalars(), default=0)
+    row = {"chain": chain, "epoch": epoch, "attempt": attempt, "state": State.ACTIVE, "opened_at": now, "lanes": []}
+    row |= values
     return int(connection.execute(insert(BATCHES).values(row).returning(BATCHES.c.id)).scalar_one())
 
 

@@ -297,7 +297,7 @@ def lane_steps(connection: Connection, chain: ChainId) -> Iterator[LaneStep]:
         .where(RECEIPTS.c.chain == chain, RECEIPTS.c.batch.is_(None))
         .order_by(RECEIPTS.c.consumer, RECEIPTS.c.key, RECEIPTS.c.lane_total, RECEIPTS.c.fee.desc())
     )
-    for consumer, key, total, fee, state in connection.execution_options(yield_per=20_000).execute(asked):
+    for consumer, key, total, fee, state in connection.execute(asked.execution_options(yield_per=20_000)):
         yield LaneStep(Lane(consumer, key), total, fee, state == "final")
 
 
@@ -364,7 +364,7 @@ def of_batch(connection: Connection, batch: int) -> Iterator[Stored]:
         .where(RECEIPTS.c.batch == batch)
         .order_by(RECEIPTS.c.hash)
     )
-    for row in connection.execution_options(yield_per=20_000).execute(asked):
+    for row in connection.execute(asked.execution_options(yield_per=20_000)):
         yield Stored(row[0], bytes(row[1]), bytes(row[2]), bytes(row[3]))
 
 
@@ -376,7 +376,7 @@ def starts(connection: Connection, batch: int) -> Iterator[tuple[Address, Addres
         .order_by(RECEIPTS.c.consumer, RECEIPTS.c.key, RECEIPTS.c.lane_total, RECEIPTS.c.fee.desc())
     )
     last: tuple[str, str] | None = None
-    for consumer, key, total, fee in connection.execution_options(yield_per=20_000).execute(asked):
+    for consumer, key, total, fee in connection.execute(asked.execution_options(yield_per=20_000)):
         if (consumer, key) != last:
             last = (consumer, key)
             yield consumer, key, Wei(total - fee)
