@@ -185,7 +185,7 @@ def attest(bundle: Path, sample: int, operator: str | None, out: Path | None) ->
 @click.command()
 @click.argument("bundle", type=BUNDLE)
 def verify(bundle: Path) -> None:
-    """Recompute everything in an exported bundle, without network. Exits with 1 at the first difference and names it."""
+    """Recompute all of an exported bundle, without network. Exits with 1 at the first difference and names it."""
     from oracle.settlement.document import hexed
     from oracle.settlement.replay import Difference
     from oracle.settlement.verify import verify_bundle

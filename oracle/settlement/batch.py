@@ -53,7 +53,7 @@ class Made:
 
 def close(connection: Connection, batch: Batch, plan: Covered, now: Timestamp, **stands_on: object) -> int:
     """Takes what is covered, exactly once: whoever else closes at this moment takes nothing. Says how many."""
-    lanes = [[v.consumer, v.key, str(v.cumulative)] for v in plan.vouchers]
+    lanes = [[one.consumer, one.key, str(one.cumulative), str(plan.before[one.lane])] for one in plan.vouchers]
     batches.move(connection, batch.id, State.CLOSED, closed_at=now, lanes=lanes, **stands_on)
     taken = receipts.take(connection, batch.chain, batch.id, plan.reach)
     if taken == 0:
@@ -66,23 +66,13 @@ def close(connection: Connection, batch: Batch, plan: Covered, now: Timestamp, *
 def chosen_vouchers(connection: Connection, batch: Batch) -> list[tuple[Voucher, Wei]]:
     """The vouchers that a batch closed with, each with what its lane had come to before."""
     kept = receipts.vouchers(connection, batch.chain)
-    before = lanes_before(connection, batch)
     found = []
-    for consumer, key, cumulative in batch.lanes:
-        lane = Lane(consumer, key)
-        voucher = next((one for one in kept.get(lane, ()) if one.cumulative == cumulative), None)
+    for consumer, key, cumulative, before in batch.lanes:
+        voucher = next((one for one in kept.get(Lane(consumer, key), ()) if one.cumulative == cumulative), None)
         if voucher is None:
             raise LostReceipts(f"{batch.name}: the voucher of {consumer} for {cumulative} wei is gone from the store")
-        found.append((voucher, before.get(lane, Wei(0))))
+        found.append((voucher, before))
     return found
-
-
-def lanes_before(connection: Connection, batch: Batch) -> dict[Lane, Wei]:
-    """Where each lane stood when the batch began: where its first receipt in this batch begins."""
-    starts: dict[Lane, Wei] = {}
-    for consumer, key, start in receipts.starts(connection, batch.id):
-        starts[Lane(consumer, key)] = start
-    return starts
 
 
 def make(connection: Connection, blobs: Blobs, batch: Batch, head: Head, out_to: Blobs | None = None) -> Made:

@@ -120,8 +120,9 @@ class Writer:
     """Lines in, compressed bytes out, and the hash of the lines."""
 
     def __init__(self, out: BinaryIO) -> None:
-        # The checksum lets a reader say "damaged" before it says "different".
-        self._frame = zstandard.ZstdCompressor(level=3, write_checksum=True).stream_writer(out, closefd=False)
+        # Hashes and signatures do not compress, so that higher levels cost time alone. The checksum lets a reader say
+        # "damaged" before it says "different".
+        self._frame = zstandard.ZstdCompressor(level=1, write_checksum=True).stream_writer(out, closefd=False)
         self._hash = sha3.keccak_256()
         self._pending: list[bytes] = []
         self._size = 0

@@ -16,6 +16,7 @@ from oracle.types import Address, Epoch, Hash32, Wei
 
 NOTHING = Hash32(bytes(32))
 _OFFSET_OF_ARRAY = (32).to_bytes(32, "big")
+_ROLES = tuple(role.to_bytes(32, "big") for role in ROLES)
 
 
 def keccak(content: bytes | bytearray | memoryview) -> Hash32:
@@ -86,7 +87,7 @@ def shares_hash(shares: Sequence[Share]) -> Hash32:
     """keccak256(abi.encode(Share[])), in the order given: canonical is the sorted one."""
     parts = [_OFFSET_OF_ARRAY, word(len(shares))]
     for role, account, amount in shares:
-        parts += (word(role), address_word(account), word(amount))
+        parts += (_ROLES[role], address_word(account), amount.to_bytes(32, "big"))
     return keccak(b"".join(parts))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from oracle.errors import NeedsPerson, Retry
 from oracle.settlement.claims import GAS_AGAIN, GAS_FIRST, GAS_OF_MANY, ClaimBook, many, require_worth
@@ -40,7 +40,7 @@ def statement_of_account(
     """From this oracle's batches, or from exported ones."""
     chain = onchain.book.chain
     with ExitStack() as stack:
-        documents = []
+        documents: list[tuple[Epoch, BinaryIO, bool]] = []
         if bundles:
             known: dict[Hash32, Known] = {}
             for folder in bundles:

@@ -132,6 +132,8 @@ def _place(entry: tuple[tuple[int, Address], int]) -> tuple[int, str]:
 
 
 def _among(part: int, closed: Sequence[tuple[Address, int]], otherwise: Address) -> list[tuple[Address, int]]:
+    if len(closed) == 1 and closed[0][1]:
+        return [(closed[0][0], part)]
     weights: dict[Address, int] = {}
     for account, weight in closed:
         weights[account] = weights.get(account, 0) + weight

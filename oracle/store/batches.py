@@ -76,7 +76,7 @@ BATCHES = Table(
     Column("round", BigInteger),
     Column("previous_root", HashColumn),
     Column("previous_document", String),
-    Column("lanes", Document),  # [consumer, key, cumulative] of the vouchers that pay for it
+    Column("lanes", Document),  # [consumer, key, cumulative, before] of the vouchers that pay for it
     # From publishing on: what follows from its receipts.
     Column("root", HashColumn),
     Column("total", WeiColumn),
@@ -124,7 +124,7 @@ class Batch:
     round: int | None
     previous_root: Hash32 | None
     previous_document: Cid | None
-    lanes: tuple[tuple[Address, Address, Wei], ...]
+    lanes: tuple[tuple[Address, Address, Wei, Wei], ...]
     root: Hash32 | None
     total: Wei | None
     fees: Wei | None
@@ -265,6 +265,6 @@ def planned(connection: Connection, key: str, prefix: bool = False) -> list[tupl
 def _batch(row: Row[Any]) -> Batch:
     values = dict(row._mapping)
     values["state"] = State(values["state"])
-    values["lanes"] = tuple((consumer, key, Wei(int(amount))) for consumer, key, amount in values["lanes"] or ())
+    values["lanes"] = tuple((who, key, Wei(int(upto)), Wei(int(since))) for who, key, upto, since in values["lanes"])
     values["header"] = None if values["header"] is None else bytes(values["header"])
     return Batch(**values)

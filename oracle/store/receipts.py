@@ -368,20 +368,6 @@ def of_batch(connection: Connection, batch: int) -> Iterator[Stored]:
         yield Stored(row[0], bytes(row[1]), bytes(row[2]), bytes(row[3]))
 
 
-def starts(connection: Connection, batch: int) -> Iterator[tuple[Address, Address, Wei]]:
-    """(consumer, key, total before its first receipt in the batch) of each lane."""
-    asked = (
-        select(RECEIPTS.c.consumer, RECEIPTS.c.key, RECEIPTS.c.lane_total, RECEIPTS.c.fee)
-        .where(RECEIPTS.c.batch == batch)
-        .order_by(RECEIPTS.c.consumer, RECEIPTS.c.key, RECEIPTS.c.lane_total, RECEIPTS.c.fee.desc())
-    )
-    last: tuple[str, str] | None = None
-    for consumer, key, total, fee in connection.execute(asked.execution_options(yield_per=20_000)):
-        if (consumer, key) != last:
-            last = (consumer, key)
-            yield consumer, key, Wei(total - fee)
-
-
 def waiting(connection: Connection, chain: ChainId) -> dict[str, int]:
     """Receipts in no batch, by state."""
     found = connection.execute(
