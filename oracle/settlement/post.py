@@ -171,7 +171,9 @@ class Settler:
                 f"{batch.name}: {fees} wei of fees are more than the {self._pace.most_fees} allowed in one epoch;"
                 " look at `openledger settle difference`, then settle with a higher --most-fees"
             )
-        if last and last.fees and fees > last.fees * (100 + self._pace.most_growth_percent) // 100:
+        # An epoch that is no larger than what closes one anyway is not worth waking anybody.
+        usual = max(last.fees if last and last.fees else Wei(0), self._pace.amount)
+        if last and last.fees and fees > usual * (100 + self._pace.most_growth_percent) // 100:
             raise Braked(
                 f"{batch.name}: {fees} wei of fees after {last.fees} in the epoch before; look at `openledger settle"
                 " difference`, then settle with a higher --most-growth"
