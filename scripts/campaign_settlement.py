@@ -20,12 +20,14 @@ import traceback
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
+from sqlalchemy import select  # noqa: E402
 from unit.settlement.stage import ATTESTORS, Stage  # noqa: E402
 from unit.settlement.world import account, text  # noqa: E402
 
@@ -37,7 +39,7 @@ from oracle.chain.rpc import Rpc  # noqa: E402
 from oracle.chain.transport import HttpTransport, Request, Unreachable  # noqa: E402
 from oracle.errors import Retry  # noqa: E402
 from oracle.settlement.adopt import adopt  # noqa: E402
-from oracle.settlement.attest import NotPaidYet  # noqa: E402
+from oracle.settlement.attest import NotPaidYet, OtherRound  # noqa: E402
 from oracle.settlement.onchain import Onchain  # noqa: E402
 from oracle.settlement.post import ChainIsAhead, Pace, Settler, accept, signed  # noqa: E402
 from oracle.settlement.shares import shares_of  # noqa: E402
@@ -45,6 +47,7 @@ from oracle.settlement.verify import Signed  # noqa: E402
 from oracle.store import batches  # noqa: E402
 from oracle.store.batches import State  # noqa: E402
 from oracle.store.database import Database  # noqa: E402
+from oracle.store.intents import INTENTS  # noqa: E402
 from oracle.store.receipts import Attribution, Credit, Terms  # noqa: E402
 from oracle.types import Address, BasisPoints, ChainId, Wei  # noqa: E402
 
@@ -82,7 +85,9 @@ class Run:
         self.stage = Stage(suite, Database(f"sqlite:///{folder}/ledger.db"), folder, seed=seed)
         self.stage.sender.close()
         self.transport = Faulty(suite.anvil.url, self.chance)
-        self.rpc = Rpc([self.transport], ChainId(CHAIN), sleep=lambda _: None)
+        # Its own time, which flies: a node that rests is asked again at once.
+        ticks = count(0, 40)
+        self.rpc = Rpc([self.transport], ChainId(CHAIN), sleep=lambda _: None, clock=lambda: float(next(ticks)))
         self.onchain = Onchain(self.rpc, suite.book, "finalized")
         self.bundles: dict[int, tuple[Signed, bytes]] = {}
         self.backup: Path | None = None
@@ -110,8 +115,15 @@ class Run:
             self.stage.wait(200)
             if self.is_done():
                 break
+        if not self.is_done():
+            raise AssertionError(f"nothing moves any more: {self.stage.current()}\n{self.planned()}")
         last = self.stage.active()
         self.stage.require_settled(last)
+
+    def planned(self) -> list[tuple[str, str, str | None]]:
+        with self.stage.database.reading() as connection:
+            asked = select(INTENTS.c.key, INTENTS.c.state, INTENTS.c.reason)
+            return [(row.key, row.state, row.reason) for row in connection.execute(asked)]
 
     def turn(self) -> None:
         dice = self.chance.random()
@@ -150,7 +162,7 @@ class Run:
         batch = self.stage.current()
         if batch is None or batch.state != State.PUBLISHED:
             return
-        with suppress(NotPaidYet):
+        with suppress(NotPaidYet, OtherRound):
             for one in self.chance.sample(ATTESTORS, len(ATTESTORS)):
                 opinion = self.stage.opinion(batch, one)
                 if opinion.objection:

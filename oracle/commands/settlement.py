@@ -117,9 +117,10 @@ def export(number: int, folder: Path) -> None:
 
 
 @settle.command()
-@click.argument("signature")
-def accept(signature: str) -> None:
-    """Take an attestor's signature (0x…) for the batch that is published now."""
+@click.argument("opinion", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+def accept(opinion: Path) -> None:
+    """Take an attestor's opinion (the file that `attest --out` wrote) on the batch that is published now."""
+    from oracle.settlement.attest import Opinion
     from oracle.settlement.post import accept as take
     from oracle.store import batches
 
@@ -128,8 +129,9 @@ def accept(signature: str) -> None:
         batch = batches.on_its_way(connection, ground.rpc.chain)
     if batch is None:
         raise NeedsPerson("no batch is on its way; what was this signed for?")
-    signer = take(ground.database, _onchain(ground), batch, bytes.fromhex(signature.removeprefix("0x")))
-    click.echo(f"{batch.name}: vouched for by {signer}")
+    said = Opinion.from_json(opinion.read_bytes())
+    signer = take(ground.database, _onchain(ground), batch, said.signature, said.objection)
+    click.echo(f"{batch.name}: {'objected to' if said.objection else 'vouched for'} by {signer}")
 
 
 @settle.command()
@@ -142,7 +144,7 @@ def adopt(bundle: Path) -> None:
     ground = _ground()
     signed = Signed.from_json((bundle / STATEMENT).read_bytes())
     marked = take_over(ground.database, ground.blobs, _onchain(ground), signed, (bundle / DOCUMENT).read_bytes())
-    click.echo(f"epoch {signed.statement.epoch} taken over; {marked} receipts here are paid by it")
+    click.echo(f"epoch {signed.statement.epoch} taken over; it paid {marked} receipts")
 
 
 @click.command()

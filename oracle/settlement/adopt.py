@@ -1,22 +1,24 @@
 """After a backup was restored: takes over what was published since, from the published bytes.
 
-The chain says which roots are in force; the documents say which receipts they paid. Receipts that the backup still
-holds are marked as paid, so that nobody is paid twice.
+The chain says which roots are in force; the documents say which receipts they paid. Those that the backup still holds
+are marked as paid, those that it lost come back: lanes go on from where they were, and nobody pays or is paid twice.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from io import BytesIO
 
 from oracle.errors import NeedsPerson
-from oracle.settlement.document import hexed
+from oracle.settlement.document import RECEIPT_LINE, Reader, hexed, parsed, unhexed
 from oracle.settlement.onchain import Onchain
-from oracle.settlement.replay import Replay, Replayed
+from oracle.settlement.replay import Replay
 from oracle.settlement.verify import Signed, require_statement
 from oracle.store import batches, receipts
 from oracle.store.batches import State
 from oracle.store.blobs import Blobs
 from oracle.store.database import Database
+from oracle.store.receipts import Attribution, Receipt
 from oracle.types import Cid, Hash32
 
 
@@ -25,10 +27,10 @@ class NotOnChain(NeedsPerson):
 
 
 def adopt(database: Database, blobs: Blobs, onchain: Onchain, signed: Signed, published: bytes) -> int:
-    """Says how many receipts of the batch this database held and marked."""
+    """Says how many receipts it paid."""
     chain, said = onchain.book.chain, signed.statement
-    replay = Replay(BytesIO(published), _vouched, signatures=False, names=True)
-    replayed: Replayed = replay.run()
+    # The quorum and the escrow have judged the vouchers already; the sums are recomputed here all the same.
+    replayed = Replay(BytesIO(published), lambda voucher: True, signatures=False).run()
     require_statement(replayed, signed)
     facts, record = onchain.facts(), onchain.record(said.root)
     if record.epoch != said.epoch or record.total != said.total or not record.is_active(facts.now):
@@ -61,8 +63,20 @@ def adopt(database: Database, blobs: Blobs, onchain: Onchain, signed: Signed, pu
             content_hash=said.content_hash,
             document=document,
         )
-        return receipts.take_by_hash(connection, chain, number, [Hash32(name) for name in replayed.names])
+        for name, terms in replayed.terms.items():
+            receipts.put_terms(connection, Hash32(unhexed(name)), terms)
+        for voucher, _ in replayed.vouchers:
+            receipts.keep_voucher(connection, chain, voucher)
+        return receipts.restore(connection, chain, number, _receipts(published))
 
 
-def _vouched(voucher: object) -> bool:
-    return True  # the quorum and the escrow have judged it already
+def _receipts(published: bytes) -> Iterator[tuple[Hash32, Receipt, bytes, Attribution]]:
+    for line in Reader(BytesIO(published)).lines():
+        if line.startswith(RECEIPT_LINE):
+            content = parsed(line)
+            yield (
+                Hash32(unhexed(content["hash"])),
+                Receipt.from_json(content["receipt"]),
+                unhexed(content["signature"]),
+                Attribution.from_json(content["attribution"]),
+            )

@@ -16,8 +16,8 @@ import orjson
 
 from oracle.chain.signer import Signer
 from oracle.errors import NeedsPerson, Retry
-from oracle.settlement.document import hexed
-from oracle.settlement.hashing import keccak
+from oracle.settlement.document import hexed, unhexed
+from oracle.settlement.hashing import keccak, objection_preimage
 from oracle.settlement.onchain import Onchain
 from oracle.settlement.receipts import voucher_preimage
 from oracle.settlement.replay import Difference, Replay, Replayed
@@ -35,6 +35,10 @@ Recompute = Callable[[Receipt], Attribution | None]
 
 class AlreadySigned(NeedsPerson):
     """Another statement of the same epoch and round was signed with this journal; two of them are a fault."""
+
+
+class OtherRound(Retry):
+    """The chain is in another epoch or round than the batch: it is stale, or a node lags. Neither of them is a lie."""
 
 
 class NotPaidYet(Retry):
@@ -65,6 +69,14 @@ class Opinion:
         content = {**vars(self), "signature": hexed(self.signature)}
         return orjson.dumps(content, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
 
+    @classmethod
+    def from_json(cls, written: bytes) -> Opinion:
+        try:
+            content = orjson.loads(written)
+            return cls(**{**content, "signature": unhexed(content["signature"], 65)})
+        except (orjson.JSONDecodeError, TypeError, KeyError) as error:
+            raise NeedsPerson(f"not an opinion ({error}); give the file that `openledger attest --out` wrote") from None
+
 
 def attest(
     signed: Signed,
@@ -81,7 +93,7 @@ def attest(
         said = check(signed, published, onchain, policy, recompute, seed or secrets.token_bytes(32))
     except Difference as difference:
         objection = str(difference)
-        content = b"OpenLedger objection\n" + signed.statement.content_hash + objection.encode()
+        content = objection_preimage(signed.statement.content_hash, objection)
         return Opinion(signer.address, signer.sign(content).as_bytes(), {}, objection, difference.kind)
     _write_down(signed, journal)
     made = signer.sign(signed.statement.preimage(signed.chain, signed.distributor)).as_bytes()
@@ -119,11 +131,14 @@ def against_chain(replayed: Replayed, signed: Signed, onchain: Onchain, policy: 
         ("distributor", head.distributor, onchain.distributor),
         ("models", head.models, onchain.models),
         ("operator", head.operator, policy.operator or head.operator),
-        ("epoch", said.epoch, facts.head_epoch + 1),
-        ("round", said.round, facts.round),
     ):
         if found != expected:
             raise Difference("chain", name, f"the document says {found}, the chain {expected}")
+    if (said.epoch, said.round) != (facts.head_epoch + 1, facts.round):
+        raise OtherRound(
+            f"epoch {said.epoch}, round {said.round}: the chain waits for epoch {facts.head_epoch + 1} in round"
+            f" {facts.round}; nothing is signed"
+        )
     before = onchain.record(said.previous_root)
     if (before.epoch, before.total) != (facts.head_epoch, head.previous_total):
         raise Difference(

@@ -28,6 +28,7 @@ from oracle.settlement.hashing import Header
 from oracle.types import Address, ChainId, Epoch, Hash32, Wei
 
 VERSION = 1
+RECEIPT_LINE = b'{"attribution":'
 LONGEST_LINE = 4 * 1024 * 1024
 _PIECE = 1 << 20
 

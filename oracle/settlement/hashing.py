@@ -151,6 +151,11 @@ class Statement:
         return typed_preimage(domain(DISTRIBUTOR, chain, distributor), self.struct)
 
 
+def objection_preimage(content_hash: Hash32, objection: str) -> bytes:
+    """What an attestor signs who does not vouch. No wallet's message and no transaction begins like this."""
+    return b"OpenLedger objection\n" + content_hash + objection.encode()
+
+
 def typed_preimage(domain: Hash32, struct: Hash32) -> bytes:
     """The bytes whose hash is signed."""
     return b"\x19\x01" + domain + struct

@@ -16,7 +16,7 @@ from oracle.errors import NeedsPerson, Retry, Stop
 from oracle.settlement import batch as batching
 from oracle.settlement.coverage import covered
 from oracle.settlement.document import Head
-from oracle.settlement.hashing import NOTHING, Statement, keccak
+from oracle.settlement.hashing import NOTHING, Statement, keccak, objection_preimage
 from oracle.settlement.onchain import Facts, Onchain, call_data, settle_data, submit_data
 from oracle.settlement.receipts import recovered
 from oracle.settlement.verify import Signed
@@ -328,14 +328,20 @@ def signed(onchain: Onchain, batch: Batch, said: list[Attestation]) -> Signed:
     return Signed(batch.chain, onchain.distributor, batch.document, statement_of(batch), made)
 
 
-def accept(database: Database, onchain: Onchain, batch: Batch, signature: bytes) -> Address:
-    """An attestor's signature for the published batch; raises NeedsPerson where it is none."""
-    digest = keccak(statement_of(batch).preimage(batch.chain, onchain.distributor))
+def accept(
+    database: Database, onchain: Onchain, batch: Batch, signature: bytes, objection: str | None = None
+) -> Address:
+    """An attestor's word on the published batch, for it or against; raises NeedsPerson where it is nobody's."""
+    said = statement_of(batch)
+    if objection is None:
+        digest = keccak(said.preimage(batch.chain, onchain.distributor))
+    else:
+        digest = keccak(objection_preimage(said.content_hash, objection))
     signer = recovered(digest, signature)
     if signer is None or not onchain.quorum([signer]).weights[signer]:
         raise NeedsPerson(
             f"{batch.name}: the signature is by {signer}, who has no seat; was it made for this root, epoch and round?"
         )
     with database.transaction() as connection:
-        batches.put_attestation(connection, batch.id, Attestation(signer, signature))
+        batches.put_attestation(connection, batch.id, Attestation(signer, signature, objection))
     return signer

@@ -19,7 +19,7 @@ from oracle.settlement.receipts import receipt_hash, receipt_preimage, recovered
 from oracle.settlement.shares import ROLES, Unpayable, require_sound, shares_of
 from oracle.settlement.tree import RewardTree, Tree
 from oracle.store.receipts import RECEIPT_FIELDS, Attribution, Lane, Receipt, Terms, Voucher
-from oracle.types import Address, Hash32, Timestamp, Wei
+from oracle.types import Address, Timestamp, Wei
 
 SECTIONS = ("batch", "terms", "voucher", "receipt", "account", "end")
 CLASSES = (
@@ -71,7 +71,6 @@ class Replayed:
     balances: list[tuple[Address, Wei]]
     before: list[tuple[Address, Wei]]
     sample: list[tuple[Receipt, Attribution]]
-    names: list[Hash32]  # of all receipts, where they were asked for
     checked: dict[str, int]
 
 
@@ -94,14 +93,12 @@ class Replay:
         sample: int = 0,
         seed: bytes = b"",
         signatures: bool = True,
-        names: bool = False,
     ) -> None:
         self._reader = Reader(published)
         self._vouched, self._size, self._signatures = vouched, sample, signatures
         self._chance = random.Random(seed)
         self._running = _Running()
         self._sample: list[tuple[Receipt, Attribution]] = []
-        self._names: list[Hash32] | None = [] if names else None
         self._terms: dict[str, Terms] = {}
         self._versions: dict[tuple[int, int], set[str]] = {}
         self._vouchers: list[tuple[Voucher, Wei]] = []
@@ -220,8 +217,6 @@ class Replay:
         running.lanes.setdefault(receipt.lane, []).append((receipt.lane_total, receipt.fee))
         self._versions.setdefault((receipt.model, receipt.version), set()).add(hexed(receipt.terms))
         self._draw(index, receipt, attribution)
-        if self._names is not None:
-            self._names.append(name)
 
     def _on_account(self, head: Head, content: dict[str, Any]) -> None:
         self._keys(content, "account", "before", "cumulative", "kind")
@@ -274,7 +269,6 @@ class Replay:
             self._after,
             before,
             self._sample,
-            self._names or [],
             checked,
         )
 

@@ -15,12 +15,11 @@ from typing import Any, BinaryIO
 import orjson
 
 from oracle.settlement.claims import shown
-from oracle.settlement.document import Reader, hexed
+from oracle.settlement.document import RECEIPT_LINE, Reader, hexed
 from oracle.settlement.shares import Role, by_contribution
 from oracle.store.receipts import Attribution
 from oracle.types import Address, Epoch, Hash32, Wei
 
-_RECEIPT = b'{"attribution":'
 _COLUMNS = ("contribution", "accepted", "trained into", "influenced", "earned", "why")
 
 
@@ -125,7 +124,7 @@ def statement(
     earned = active = 0
     for _, published, is_active in documents:
         for line in Reader(published).lines():
-            if not line.startswith(_RECEIPT) or account.encode() not in line:
+            if not line.startswith(RECEIPT_LINE) or account.encode() not in line:
                 continue
             content = orjson.loads(line)
             for name, amount in _earned(account, content, influenced, lost):

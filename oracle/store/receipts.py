@@ -344,12 +344,19 @@ def take(connection: Connection, chain: ChainId, batch: int, reach: Mapping[Lane
     return _count(connection, batch) - before
 
 
-def take_by_hash(connection: Connection, chain: ChainId, batch: int, names: Iterable[Hash32]) -> int:
-    """Those of a published batch that this database had forgotten about."""
-    marked = 0
-    for name in names:
-        marked += connection.execute(update(RECEIPTS).where(*_named(chain, name)).values(batch=batch)).rowcount
-    return marked
+def restore(
+    connection: Connection,
+    chain: ChainId,
+    batch: int,
+    paid: Iterable[tuple[Hash32, Receipt, bytes, Attribution]],
+) -> int:
+    """What a published batch paid, whether this database still knew of it or not; says how many."""
+    count = 0
+    for name, receipt, signature, attribution in paid:
+        put_receipt(connection, chain, name, receipt, signature)
+        values = {"state": "final", "attribution": attribution.as_json(), "batch": batch}
+        count += connection.execute(update(RECEIPTS).where(*_named(chain, name)).values(values)).rowcount
+    return count
 
 
 def release(connection: Connection, batch: int) -> int:

@@ -13,13 +13,14 @@ from unit.settlement.world import account
 from fixtures.anvil import CHAIN
 from fixtures.chain import sender_on, signer_for_tests
 from fixtures.suite import Suite
+from oracle.errors import NeedsPerson
 from oracle.settlement.adopt import adopt
-from oracle.settlement.attest import AlreadySigned, NotPaidYet
+from oracle.settlement.attest import AlreadySigned, NotPaidYet, Opinion
 from oracle.settlement.claims import ClaimBook
-from oracle.settlement.post import Braked, ChainIsAhead, Pace, Settler, signed
+from oracle.settlement.post import Braked, ChainIsAhead, Pace, Settler, accept, signed
 from oracle.settlement.verify import verify
 from oracle.store import batches, receipts
-from oracle.store.batches import Attestation, State
+from oracle.store.batches import State
 from oracle.store.database import Database
 from oracle.store.intents import INTENTS
 from oracle.store.receipts import Attribution, Receipt
@@ -153,12 +154,13 @@ def test_settle__when_a_consumer_withdraws_what_it_owes__then_the_others_are_pai
 def test_settle__when_the_database_is_yesterdays__then_says_so_and_pays_nobody_twice(
     stage: Stage, tmp_path: Path
 ) -> None:
+    """The backup has never heard of the receipts that were paid since: the published bytes bring them back."""
     settler = stage.settler()
-    stage.serve()
     yesterday = Database(f"sqlite:///{tmp_path}/yesterday.db")
     with stage.database.engine.connect() as connection:
         connection.exec_driver_sql("ROLLBACK")
         connection.exec_driver_sql(f"VACUUM INTO '{tmp_path}/yesterday.db'")
+    stage.serve()
     stage.finish(settler)
     restored = Settler(yesterday, stage.blobs, stage.onchain, stage.world.operator.address, Pace())
     with pytest.raises(ChainIsAhead, match="openledger settle adopt"):
@@ -214,9 +216,10 @@ def test_attest__when_it_differs__then_objects_precisely_and_a_majority_stops_th
     ):
         opinion = stage.opinion(batch, one, **options)
         assert opinion.kind == kind and opinion.objection
-        with stage.database.transaction() as connection:
-            said = Attestation(one.address, opinion.signature, opinion.objection)
-            batches.put_attestation(connection, batch.id, said)
+        read = Opinion.from_json(opinion.as_json())
+        assert accept(stage.database, stage.onchain, batch, read.signature, read.objection) == one.address
+    with pytest.raises(NeedsPerson, match="no seat"):
+        accept(stage.database, stage.onchain, batch, read.signature, "another objection")
     assert "stopped" in (settler.advance() or "")
     assert "reopened" in (settler.advance() or "")
 

@@ -14,7 +14,7 @@ from fixtures.suite import Suite
 from oracle.chain.rpc import Rpc
 from oracle.chain.sender import Sender
 from oracle.chain.signer import KeystoreSigner
-from oracle.settlement.attest import NotPaidYet, Opinion, Policy, attest
+from oracle.settlement.attest import NotPaidYet, Opinion, OtherRound, Policy, attest
 from oracle.settlement.claims import ClaimBook
 from oracle.settlement.onchain import Onchain
 from oracle.settlement.post import Pace, Settler, accept, signed
@@ -119,7 +119,7 @@ class Stage:
         said = settler.advance(close_now=True)
         batch = self.current()
         if attesting and batch is not None and batch.state == State.PUBLISHED:
-            with contextlib.suppress(NotPaidYet):
+            with contextlib.suppress(NotPaidYet, OtherRound):
                 for one in ATTESTORS:
                     accept(self.database, self.onchain, batch, self.opinion(batch, one).signature)
         self.sender.advance()
