@@ -35,9 +35,10 @@ from fixtures.anvil import CHAIN, GENESIS, running  # noqa: E402
 from fixtures.chain import sender_on, signer_for_tests  # noqa: E402
 from fixtures.suite import Suite, state  # noqa: E402
 from oracle.chain.contracts import read_address_book  # noqa: E402
+from oracle.chain.releasing import StillPossible, release  # noqa: E402
 from oracle.chain.rpc import Rpc  # noqa: E402
 from oracle.chain.transport import HttpTransport, Request, Unreachable  # noqa: E402
-from oracle.errors import Retry  # noqa: E402
+from oracle.errors import NeedsPerson, Retry  # noqa: E402
 from oracle.settlement.adopt import adopt  # noqa: E402
 from oracle.settlement.attest import NotPaidYet, OtherRound  # noqa: E402
 from oracle.settlement.onchain import Onchain  # noqa: E402
@@ -47,7 +48,7 @@ from oracle.settlement.verify import Signed  # noqa: E402
 from oracle.store import batches  # noqa: E402
 from oracle.store.batches import State  # noqa: E402
 from oracle.store.database import Database  # noqa: E402
-from oracle.store.intents import INTENTS  # noqa: E402
+from oracle.store.intents import INTENTS, listed  # noqa: E402
 from oracle.store.receipts import Attribution, Credit, Terms  # noqa: E402
 from oracle.types import Address, BasisPoints, ChainId, Wei  # noqa: E402
 
@@ -111,6 +112,7 @@ class Run:
         for _ in range(60):
             self.settle()
             self.send()
+            self.look()
             self.stage.suite.anvil.mine(3)
             self.stage.wait(200)
             if self.is_done():
@@ -153,10 +155,21 @@ class Run:
             self.keep_bundles()
         except ChainIsAhead:
             self.take_over()
+        except NeedsPerson:
+            self.look()
         except Killed:
             pass  # counted where it died
         except Retry as error:
             self.happened[type(error).__name__] += 1
+
+    def look(self) -> None:
+        """A person looks at what is parked: after a restored backup the journal has forgotten what it sent."""
+        with self.stage.database.reading() as connection:
+            parked = [one.key for one in listed(connection, ChainId(CHAIN), ("parked",), 10)]
+        for key in parked:
+            with suppress(StillPossible, Retry):
+                release(self.rpc, self.stage.database, "finalized", key)
+                self.happened["released"] += 1
 
     def attest(self) -> None:
         batch = self.stage.current()

@@ -29,7 +29,7 @@ from oracle.types import OPEN, Address, ChainId, Epoch, Timestamp, Wei
 
 VOUCHERS_AT_ONCE = 400  # 23,000 gas each: 9 million, below what a transaction may use
 SETTLING_S = 3600  # a voucher that ends sooner is not relied upon
-_ENDED_BADLY = ("refused", "failed", "parked")
+_ENDED_BADLY = ("refused", "failed")
 
 
 class Overtaken(Retry):
@@ -204,13 +204,13 @@ class Settler:
         with self._database.reading() as connection:
             vouchers = [voucher for voucher, _ in batching.chosen_vouchers(connection, batch)]
             settling = batches.planned(connection, name, prefix=True)
-        bad = [reason or state for state, reason in settling if state in _ENDED_BADLY]
-        if bad:
-            return self._veto(batch, f"its vouchers cannot be settled: {'; '.join(bad)}"), False
-        if any(state != "final" for state, _ in settling):
-            return None, False
         funds, _ = self._onchain.funds({voucher.lane for voucher in vouchers})
         due = [voucher for voucher in vouchers if funds[voucher.lane].spent < voucher.cumulative]
+        # What counts is what the escrow has taken; by which transaction does not matter.
+        if due and any(state == "parked" for state, _ in settling):
+            raise NeedsPerson(f"{batch.name}: a settlement of vouchers is parked; look at it, and release the intent")
+        if due and any(state in ("planned", "reserved", "broadcast", "mined") for state, _ in settling):
+            return None, False
         if due and settling:
             short = ", ".join(f"{one.consumer} by {one.key}" for one in due[:5])
             return self._veto(batch, f"the escrow did not take all that was signed: {short}"), False
@@ -243,7 +243,7 @@ class Settler:
 
     def _posted(self, batch: Batch, state: str, reason: str | None) -> str | None:
         assert batch.root is not None
-        if state in ("final", "refused", "failed"):
+        if state in ("final", "refused", "failed", "parked"):
             # Anybody may post what a quorum signed: then our own transaction is refused, and all is well.
             record = self._onchain.record(batch.root)
             if not record.is_stopped:
@@ -252,11 +252,11 @@ class Settler:
                 return f"posted {batch.name}; active from {record.activates_at}"
             if not self._onchain.record(batch.root, latest=True).is_stopped:
                 return None  # there, and not final yet
+            if state == "parked":
+                raise NeedsPerson(f"{batch.name}: its root is parked ({reason}); look at it, and release the intent")
             return self._veto(
                 batch, f"the chain does not have its root: {reason or 'stopped as soon as it was posted'}"
             )
-        if state == "parked":
-            raise NeedsPerson(f"{batch.name}: its root is parked ({reason}); release the intent, then go on")
         return None
 
     def _wait_out(self, batch: Batch, facts: Facts) -> str | None:
@@ -286,14 +286,18 @@ class Settler:
         """The pool that claims are paid from, once an epoch of the distributor."""
         with self._database.reading() as connection:
             last = batches.newest(connection, self.chain, State.ACTIVE)
-            key = f"refill:{self.chain}:{facts.refilled_at}"
-            if last is None or last.total is None or last.root is None or batches.planned(connection, key):
+            if last is None or last.total is None or last.root is None:
+                return None
+            key = f"refill:{self.chain}:{facts.refilled_at}:"
+            before = batches.planned(connection, key, prefix=True)
+            if any(state not in _ENDED_BADLY for state, _ in before):
                 return None
         late = facts.now > facts.refilled_at + facts.epoch_length
         if not late or facts.pool >= facts.epoch_cap // 2 or last.total <= facts.funded:
             return None
         with self._writing("refill") as connection:
-            self._plan(connection, key, self._onchain.distributor, call_data("refill(bytes32)", [last.root]), "refills")
+            data = call_data("refill(bytes32)", [last.root])
+            self._plan(connection, f"{key}{len(before)}", self._onchain.distributor, data, "refills")
         return "refilling the pool"
 
     def _plan(self, connection: Connection, key: str, to: Address, data: bytes, purpose: str) -> None:

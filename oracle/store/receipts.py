@@ -47,6 +47,7 @@ RECEIPTS = Table(
     METADATA,
     Column("position", Id, primary_key=True),
     Column("chain", BigInteger, nullable=False),
+    Column("id", HashColumn, nullable=False),
     Column("hash", HashColumn, nullable=False),
     Column("state", String(16), nullable=False),
     Column("consumer", AddressColumn, nullable=False),
@@ -58,6 +59,8 @@ RECEIPTS = Table(
     Column("attribution", LargeBinary),
     Column("batch", BigInteger),
     UniqueConstraint("chain", "hash"),
+    # One answer, one receipt: whoever asks twice with one key is charged once.
+    UniqueConstraint("chain", "id"),
 )
 Index("ix_receipts_lane", RECEIPTS.c.chain, RECEIPTS.c.consumer, RECEIPTS.c.key, RECEIPTS.c.lane_total)
 Index("ix_receipts_batch", RECEIPTS.c.batch, RECEIPTS.c.hash)
@@ -221,6 +224,18 @@ class Stored(NamedTuple):
     attribution: bytes
 
 
+@dataclass(frozen=True)
+class Found:
+    """A receipt with what became of it. `attribution` is None until it is fixed, `batch` until one took it."""
+
+    hash: Hash32
+    receipt: Receipt
+    signature: bytes
+    state: str
+    attribution: Attribution | None
+    batch: int | None
+
+
 class LaneStep(NamedTuple):
     """One receipt's place in its lane."""
 
@@ -249,6 +264,7 @@ def put_receipt(connection: Connection, chain: ChainId, name: Hash32, receipt: R
     content = receipt.as_json()
     row = {
         "chain": chain,
+        "id": receipt.id,
         "hash": name,
         "state": "delivered",
         "consumer": receipt.consumer,
@@ -259,9 +275,9 @@ def put_receipt(connection: Connection, chain: ChainId, name: Hash32, receipt: R
         "signature": signature,
     }
     connection.execute(_dialect(connection).insert(RECEIPTS).values(row).on_conflict_do_nothing())
-    there = connection.execute(select(RECEIPTS.c.content).where(*_named(chain, name))).scalar_one()
-    if bytes(there) != content:
-        raise OtherReceipt(f"receipt 0x{name.hex()}: stored before with another content; its hash was not that of it")
+    there = connection.execute(select(RECEIPTS.c.content).where(*_named(chain, name))).scalar_one_or_none()
+    if there is None or bytes(there) != content:
+        raise OtherReceipt(f"receipt 0x{receipt.id.hex()}: another one was stored under this id or hash before")
 
 
 def fix_attribution(connection: Connection, chain: ChainId, name: Hash32, attribution: Attribution) -> None:
@@ -285,6 +301,17 @@ def keep_voucher(connection: Connection, chain: ChainId, voucher: Voucher) -> No
     """Every voucher is kept until settled: the highest may ask for more than was delivered."""
     row = {"chain": chain, **vars(voucher)}
     connection.execute(_dialect(connection).insert(VOUCHERS).values(row).on_conflict_do_nothing())
+
+
+def find(connection: Connection, chain: ChainId, identity: Hash32) -> Found | None:
+    """The receipt of an answer, for whoever asks by its id."""
+    asked = select(RECEIPTS).where(RECEIPTS.c.chain == chain, RECEIPTS.c.id == identity)
+    row = connection.execute(asked).one_or_none()
+    if row is None:
+        return None
+    fixed = None if row.attribution is None else Attribution.from_json(orjson.loads(bytes(row.attribution)))
+    receipt = Receipt.from_json(orjson.loads(bytes(row.content)))
+    return Found(row.hash, receipt, bytes(row.signature), row.state, fixed, row.batch)
 
 
 # What settlement asks

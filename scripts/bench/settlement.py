@@ -124,6 +124,7 @@ def fill(database: Database, count: int, accounts: int, seed: int) -> None:
             rows.append(
                 {
                     "chain": CHAIN,
+                    "id": receipt.id,
                     "hash": Hash32(chance.randbytes(32)),
                     "state": "final",
                     "consumer": receipt.consumer,
