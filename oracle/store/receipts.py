@@ -18,6 +18,7 @@ import orjson
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Connection,
     Index,
     LargeBinary,
@@ -26,6 +27,7 @@ from sqlalchemy import (
     UniqueConstraint,
     bindparam,
     func,
+    insert,
     select,
     update,
 )
@@ -54,9 +56,6 @@ RECEIPTS = Table(
     Column("key", AddressColumn, nullable=False),
     Column("fee", WeiColumn, nullable=False),
     Column("lane_total", WeiColumn, nullable=False),
-    Column("content", LargeBinary, nullable=False),
-    Column("signature", LargeBinary, nullable=False),
-    Column("attribution", LargeBinary),
     Column("batch", BigInteger),
     UniqueConstraint("chain", "hash"),
     # One answer, one receipt: whoever asks twice with one key is charged once.
@@ -64,6 +63,16 @@ RECEIPTS = Table(
 )
 Index("ix_receipts_lane", RECEIPTS.c.chain, RECEIPTS.c.consumer, RECEIPTS.c.key, RECEIPTS.c.lane_total)
 Index("ix_receipts_batch", RECEIPTS.c.batch, RECEIPTS.c.hash)
+
+# Apart from the rows that closing an epoch walks and marks: a million of them would otherwise be two gigabytes.
+CONTENTS = Table(
+    "receipt_contents",
+    METADATA,
+    Column("receipt", BigInteger, primary_key=True, autoincrement=False),  # its position
+    Column("content", LargeBinary, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    Column("attribution", LargeBinary),
+)
 
 VOUCHERS = Table(
     "vouchers",
@@ -271,11 +280,14 @@ def put_receipt(connection: Connection, chain: ChainId, name: Hash32, receipt: R
         "key": receipt.key,
         "fee": receipt.fee,
         "lane_total": receipt.lane_total,
-        "content": content,
-        "signature": signature,
     }
-    connection.execute(_dialect(connection).insert(RECEIPTS).values(row).on_conflict_do_nothing())
-    there = connection.execute(select(RECEIPTS.c.content).where(*_named(chain, name))).scalar_one_or_none()
+    put = _dialect(connection).insert(RECEIPTS).values(row).on_conflict_do_nothing().returning(RECEIPTS.c.position)
+    position = connection.execute(put).scalar_one_or_none()
+    if position is not None:
+        more = {"receipt": position, "content": content, "signature": signature}
+        connection.execute(insert(CONTENTS).values(more))
+        return
+    there = connection.execute(_WHOLE.where(*_named(chain, name)).with_only_columns(CONTENTS.c.content)).scalar()
     if there is None or bytes(there) != content:
         raise OtherReceipt(f"receipt 0x{receipt.id.hex()}: another one was stored under this id or hash before")
 
@@ -283,14 +295,9 @@ def put_receipt(connection: Connection, chain: ChainId, name: Hash32, receipt: R
 def fix_attribution(connection: Connection, chain: ChainId, name: Hash32, attribution: Attribution) -> None:
     """The receipt is final. Attribution is fixed once: what was paid for cannot be reckoned anew."""
     content = attribution.as_json()
-    fixed = connection.execute(
-        update(RECEIPTS)
-        .where(*_named(chain, name), RECEIPTS.c.state == "delivered")
-        .values(state="final", attribution=content)
-    )
-    if fixed.rowcount == 1:
+    if _final(connection, chain, name, content, RECEIPTS.c.state == "delivered"):
         return
-    row = connection.execute(select(RECEIPTS.c.attribution).where(*_named(chain, name))).one_or_none()
+    row = connection.execute(_WHOLE.where(*_named(chain, name))).one_or_none()
     if row is None:
         raise NoSuchReceipt(f"receipt 0x{name.hex()}: not stored on chain {chain}; its attribution belongs to nothing")
     if row.attribution is None or bytes(row.attribution) != content:
@@ -305,8 +312,7 @@ def keep_voucher(connection: Connection, chain: ChainId, voucher: Voucher) -> No
 
 def find(connection: Connection, chain: ChainId, identity: Hash32) -> Found | None:
     """The receipt of an answer, for whoever asks by its id."""
-    asked = select(RECEIPTS).where(RECEIPTS.c.chain == chain, RECEIPTS.c.id == identity)
-    row = connection.execute(asked).one_or_none()
+    row = connection.execute(_WHOLE.where(RECEIPTS.c.chain == chain, RECEIPTS.c.id == identity)).one_or_none()
     if row is None:
         return None
     fixed = None if row.attribution is None else Attribution.from_json(orjson.loads(bytes(row.attribution)))
@@ -381,8 +387,7 @@ def restore(
     count = 0
     for name, receipt, signature, attribution in paid:
         put_receipt(connection, chain, name, receipt, signature)
-        values = {"state": "final", "attribution": attribution.as_json(), "batch": batch}
-        count += connection.execute(update(RECEIPTS).where(*_named(chain, name)).values(values)).rowcount
+        count += _final(connection, chain, name, attribution.as_json(), batch=batch)
     return count
 
 
@@ -394,7 +399,8 @@ def release(connection: Connection, batch: int) -> int:
 def of_batch(connection: Connection, batch: int) -> Iterator[Stored]:
     """In the order of their hashes, which is that of the batch."""
     asked = (
-        select(RECEIPTS.c.hash, RECEIPTS.c.content, RECEIPTS.c.signature, RECEIPTS.c.attribution)
+        select(RECEIPTS.c.hash, CONTENTS.c.content, CONTENTS.c.signature, CONTENTS.c.attribution)
+        .join(CONTENTS, CONTENTS.c.receipt == RECEIPTS.c.position)
         .where(RECEIPTS.c.batch == batch)
         .order_by(RECEIPTS.c.hash)
     )
@@ -410,6 +416,29 @@ def waiting(connection: Connection, chain: ChainId) -> dict[str, int]:
         .group_by(RECEIPTS.c.state)
     )
     return {row[0]: row[1] for row in found}
+
+
+_WHOLE = select(RECEIPTS, CONTENTS).join(CONTENTS, CONTENTS.c.receipt == RECEIPTS.c.position)
+
+
+def _final(
+    connection: Connection,
+    chain: ChainId,
+    name: Hash32,
+    attribution: bytes,
+    *conditions: ColumnElement[bool],
+    **values: object,
+) -> bool:
+    moved = connection.execute(
+        update(RECEIPTS)
+        .where(*_named(chain, name), *conditions)
+        .values(state="final", **values)
+        .returning(RECEIPTS.c.position)
+    ).scalar_one_or_none()
+    if moved is not None:
+        fixed = update(CONTENTS).where(CONTENTS.c.receipt == moved).values(attribution=attribution)
+        connection.execute(fixed)
+    return moved is not None
 
 
 def _count(connection: Connection, batch: int) -> int:

@@ -109,7 +109,7 @@ def fill(database: Database, count: int, accounts: int, seed: int) -> None:
     with database.transaction() as connection:
         receipts.put_terms(connection, world.terms_name, world.terms)
     for start in range(0, count, 20_000):
-        rows = []
+        rows, contents = [], []
         for number in range(start, min(start + 20_000, count)):
             receipt = world.receipt(world.people[number % len(world.people)])
             credited = [
@@ -123,6 +123,7 @@ def fill(database: Database, count: int, accounts: int, seed: int) -> None:
             ]
             rows.append(
                 {
+                    "position": number + 1,
                     "chain": CHAIN,
                     "id": receipt.id,
                     "hash": Hash32(chance.randbytes(32)),
@@ -131,6 +132,11 @@ def fill(database: Database, count: int, accounts: int, seed: int) -> None:
                     "key": receipt.key,
                     "fee": receipt.fee,
                     "lane_total": receipt.lane_total,
+                }
+            )
+            contents.append(
+                {
+                    "receipt": number + 1,
                     "content": receipt.as_json(),
                     "signature": chance.randbytes(65),
                     "attribution": orjson.dumps({"credits": sorted(credited), "unattributed": "50"}),
@@ -138,6 +144,7 @@ def fill(database: Database, count: int, accounts: int, seed: int) -> None:
             )
         with database.transaction() as connection:
             connection.execute(insert(receipts.RECEIPTS), rows)
+            connection.execute(insert(receipts.CONTENTS), contents)
     with database.transaction() as connection:
         for person in world.people:
             receipts.keep_voucher(connection, CHAIN, world.voucher(person))
