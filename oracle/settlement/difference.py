@@ -39,7 +39,8 @@ def difference(database: Database, blobs: Blobs, onchain: Onchain, operator: Add
     """Closes the epoch in a transaction that is taken back, and writes its document where nobody looks."""
     facts, chain = onchain.facts(), onchain.book.chain
     with database.reading() as connection:
-        kept = receipts.vouchers(connection, chain)
+        unpaid = receipts.unpaid_lanes(connection, chain)
+        kept = {lane: known for lane, known in receipts.vouchers(connection, chain).items() if lane in unpaid}
     funds, balances = onchain.funds(kept.keys())
     found: Difference | None = None
     try:

@@ -25,6 +25,7 @@ from oracle.store.batches import Attestation, Batch, State
 from oracle.store.blobs import Blobs
 from oracle.store.database import Database
 from oracle.store.intents import Intent
+from oracle.store.receipts import Lane
 from oracle.types import OPEN, Address, ChainId, Epoch, Timestamp, Wei
 
 VOUCHERS_AT_ONCE = 400  # 23,000 gas each: 9 million, below what a transaction may use
@@ -114,7 +115,8 @@ class Settler:
     def _close(self, batch: Batch, facts: Facts, close_now: bool) -> str | None:
         with self._database.reading() as connection:
             last = batches.newest(connection, self.chain, State.ACTIVE)
-            kept = receipts.vouchers(connection, self.chain)
+            unpaid = receipts.unpaid_lanes(connection, self.chain)
+            kept = {lane: known for lane, known in receipts.vouchers(connection, self.chain).items() if lane in unpaid}
             settled = receipts.settled_totals(connection, self.chain)
             if not (close_now or facts.now >= batch.opened_at + self._pace.every_s) and self._pace.amount > sum(
                 step.fee for step in receipts.lane_steps(connection, self.chain) if step.final
@@ -268,6 +270,8 @@ class Settler:
             return None
         with self._writing("activate", batch) as connection:
             batches.move(connection, batch.id, State.ACTIVE)
+            ended = [(Lane(consumer, key), upto) for consumer, key, upto, _ in batch.lanes]
+            receipts.forget_vouchers(connection, self.chain, ended)
         return f"active: {batch.name}"
 
     def _veto(self, batch: Batch, reason: str) -> str:

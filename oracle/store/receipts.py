@@ -26,6 +26,7 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
     bindparam,
+    delete,
     func,
     insert,
     select,
@@ -352,6 +353,25 @@ def vouchers(connection: Connection, chain: ChainId) -> dict[Lane, list[Voucher]
         kept = Voucher(row.consumer, row.key, Wei(row.cumulative), Timestamp(row.deadline), bytes(row.signature))
         found.setdefault(kept.lane, []).append(kept)
     return found
+
+
+def unpaid_lanes(connection: Connection, chain: ChainId) -> set[Lane]:
+    """Those that have a receipt in no batch."""
+    asked = select(RECEIPTS.c.consumer, RECEIPTS.c.key).where(RECEIPTS.c.chain == chain, RECEIPTS.c.batch.is_(None))
+    return {Lane(consumer, key) for consumer, key in connection.execute(asked.distinct())}
+
+
+def forget_vouchers(connection: Connection, chain: ChainId, settled: Iterable[tuple[Lane, Wei]]) -> None:
+    """Vouchers below what a batch in force has settled: they can move nothing any more."""
+    old = delete(VOUCHERS).where(
+        VOUCHERS.c.chain == chain,
+        VOUCHERS.c.consumer == bindparam("of_consumer"),
+        VOUCHERS.c.key == bindparam("of_key"),
+        VOUCHERS.c.cumulative < bindparam("reach"),
+    )
+    lanes = [{"of_consumer": lane.consumer, "of_key": lane.key, "reach": total} for lane, total in settled]
+    if lanes:
+        connection.execute(old, lanes)
 
 
 def take(connection: Connection, chain: ChainId, batch: int, reach: Mapping[Lane, Wei]) -> int:

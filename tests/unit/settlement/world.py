@@ -79,7 +79,7 @@ class World:
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)
         self.operator = Person("operator")
-        self.builder, self.treasury, self.commons = account(901), account(902), account(903)
+        self.builder, self.treasury, self.commons = Person("builder").address, account(902), account(903)
         self.reviewers = ((account(904), 2), (account(905), 1))
         self.people = [Person(f"consumer {number}") for number in range(self.consumers)]
         parties = {"reviewers": self.reviewers, "attestors": ((account(906), 1),)}
