@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from oracle.store import (
+    batches,
     blocks,
     broadcasts,
     contributions,
@@ -13,6 +14,7 @@ from oracle.store import (
     intents,
     loops,
     outcomes,
+    receipts,
     rows,
     snapshots,
     work,
@@ -21,6 +23,7 @@ from oracle.store.columns import METADATA
 
 __all__ = [
     "METADATA",
+    "batches",
     "blocks",
     "broadcasts",
     "contributions",
@@ -31,6 +34,7 @@ __all__ = [
     "intents",
     "loops",
     "outcomes",
+    "receipts",
     "rows",
     "snapshots",
     "work",

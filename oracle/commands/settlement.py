@@ -1,0 +1,264 @@
+"""Commands of settlement: the operator's, the attestor's, the auditor's, and those of whoever is paid."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from oracle.config import read_settings
+from oracle.errors import NeedsPerson
+from oracle.types import OPEN, Address, Cid, Wei
+
+if TYPE_CHECKING:
+    from oracle.daemon.ground import Ground
+    from oracle.settlement.onchain import Onchain
+
+BUNDLE = click.Path(path_type=Path, file_okay=False, exists=True)
+
+
+def _ground() -> Ground:
+    from oracle.daemon.ground import Ground
+
+    return Ground(read_settings())
+
+
+def _onchain(ground: Ground) -> Onchain:
+    from oracle.settlement.onchain import Onchain
+
+    return Onchain(ground.rpc, ground.book, ground.settings.finality)
+
+
+def _operator(ground: Ground) -> Address:
+    if ground.signer is None:
+        raise NeedsPerson("no key: settling needs the operator's, who signed the receipts; set OPENLEDGER_KEYSTORE")
+    return ground.signer.address
+
+
+@click.group()
+def settle() -> None:
+    """Receipts into batches, batches into roots."""
+
+
+@settle.command()
+@click.option("--close-now", is_flag=True, help="Close the epoch although neither time nor amount is reached.")
+@click.option("--every", default=86_400, show_default=True, help="Seconds after which an epoch closes.")
+@click.option("--amount", default=10_000, show_default=True, help="Or as soon as so much OPEN waits.")
+@click.option("--most-fees", default=1_000_000, show_default=True, help="OPEN of fees in one epoch, and no more.")
+@click.option("--most-growth", default=200, show_default=True, help="Percent above the epoch before, and no more.")
+def step(close_now: bool, every: int, amount: int, most_fees: int, most_growth: int) -> None:
+    """Bring the batch that is on its way as far as it goes now. Sends nothing itself: that is the sender's."""
+    from oracle.settlement.post import Pace, Settler
+
+    ground = _ground()
+    pace = Pace(every, Wei(amount * OPEN), Wei(most_fees * OPEN), most_growth)
+    settler = Settler(ground.database, ground.blobs, _onchain(ground), _operator(ground), pace)
+    done = 0
+    while said := settler.advance(close_now):
+        click.echo(said)
+        done += 1
+    click.echo("nothing to do but wait" if not done else f"{done} steps")
+
+
+@settle.command()
+def status() -> None:
+    """Batches, and what waits for one."""
+    from oracle.store import batches, receipts
+
+    ground = _ground()
+    chain = ground.rpc.chain
+    with ground.database.reading() as connection:
+        found = batches.batches(connection, chain)
+        waiting = receipts.waiting(connection, chain)
+    for one in found:
+        why = f"  {one.reason}" if one.reason else ""
+        click.echo(f"{one.name}  {one.state}  {one.receipt_count or '–'} receipts  {one.fees or '–'} wei{why}")
+    for state, count in sorted(waiting.items()):
+        click.echo(f"{count} receipts {state} and in no batch")
+
+
+@settle.command()
+def difference() -> None:
+    """Dry run: what settling now would change, account by account. Writes nothing."""
+    from oracle.settlement.claims import shown
+    from oracle.settlement.difference import difference as compare
+
+    ground = _ground()
+    found = compare(ground.database, ground.blobs, _onchain(ground), _operator(ground))
+    for account, before, after in found.changes:
+        click.echo(f"{account}  {shown(before)} → {shown(after)}  (+{shown(Wei(after - before))})")
+    for lane, reason in sorted(found.waiting.items()):
+        click.echo(f"waits: {lane.consumer} by {lane.key}: {reason}")
+    if found.end is None:
+        click.echo(f"epoch {found.epoch}: nothing can be paid now")
+    else:
+        click.echo(f"epoch {found.epoch}: {found.end.receipt_count} receipts, {shown(found.end.fees)} OPEN of fees")
+
+
+@settle.command()
+@click.argument("number", type=int)
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+def export(number: int, folder: Path) -> None:
+    """Write the bundle of a batch: the published bytes and what was signed."""
+    from oracle.settlement.post import signed
+    from oracle.settlement.verify import export as write
+    from oracle.store import batches
+
+    ground = _ground()
+    with ground.database.reading() as connection:
+        batch = batches.batch(connection, number)
+        said = batches.attestations(connection, number)
+    bundle = signed(_onchain(ground), batch, said)
+    write(folder, bundle, ground.blobs.read(bundle.document))
+    click.echo(f"{batch.name}: {len(bundle.signatures)} signatures, {folder}")
+
+
+@settle.command()
+@click.argument("opinion", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+def accept(opinion: Path) -> None:
+    """Take an attestor's opinion (the file that `attest --out` wrote) on the batch that is published now."""
+    from oracle.settlement.attest import Opinion
+    from oracle.settlement.post import accept as take
+    from oracle.store import batches
+
+    ground = _ground()
+    with ground.database.reading() as connection:
+        batch = batches.on_its_way(connection, ground.rpc.chain)
+    if batch is None:
+        raise NeedsPerson("no batch is on its way; what was this signed for?")
+    said = Opinion.from_json(opinion.read_bytes())
+    signer = take(ground.database, _onchain(ground), batch, said.signature, said.objection)
+    click.echo(f"{batch.name}: {'objected to' if said.objection else 'vouched for'} by {signer}")
+
+
+@settle.command()
+@click.argument("bundle", type=BUNDLE)
+def adopt(bundle: Path) -> None:
+    """After a backup was restored: take over a batch that the chain knows and this database does not."""
+    from oracle.settlement.adopt import adopt as take_over
+    from oracle.settlement.verify import DOCUMENT, STATEMENT, Signed
+
+    ground = _ground()
+    signed = Signed.from_json((bundle / STATEMENT).read_bytes())
+    marked = take_over(ground.database, ground.blobs, _onchain(ground), signed, (bundle / DOCUMENT).read_bytes())
+    click.echo(f"epoch {signed.statement.epoch} taken over; it paid {marked} receipts")
+
+
+@click.command()
+@click.argument("bundle", type=BUNDLE)
+@click.option("--sample", default=16, show_default=True, help="Receipts whose attribution is recomputed.")
+@click.option("--operator", help="Whose receipts they have to be; without it the document's word is taken.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Where the opinion is written.")
+def attest(bundle: Path, sample: int, operator: str | None, out: Path | None) -> None:
+    """Check a published batch against the chain, and sign it or say precisely what is wrong. Exits with 1 if it is."""
+    from oracle.chain.signer import signer_of
+    from oracle.settlement.attest import Policy
+    from oracle.settlement.attest import attest as judge
+    from oracle.settlement.verify import DOCUMENT, STATEMENT, Signed
+    from oracle.store.folder import Folder
+
+    ground = _ground()
+    signer = signer_of(ground.settings)
+    if signer is None:
+        raise NeedsPerson("no key: set OPENLEDGER_KEYSTORE and OPENLEDGER_PASSWORD_FILE to the attestor's")
+    signed = Signed.from_json((bundle / STATEMENT).read_bytes())
+    document = bundle / DOCUMENT
+    opinion = judge(
+        signed,
+        document.read_bytes() if document.exists() else None,
+        _onchain(ground),
+        signer,
+        Folder(str(ground.settings.home / "attested")),
+        Policy(sample=sample, operator=None if operator is None else Address(operator)),
+    )
+    if out is not None:
+        out.write_bytes(opinion.as_json())
+    for name, count in opinion.said.items():
+        click.echo(f"{count:>9}  {name}")
+    if opinion.said and not opinion.said["recomputed"]:
+        click.echo("no attribution was recomputed: this machine has neither model nor texts")
+    click.echo(f"objection: {opinion.objection}" if opinion.objection else f"signature: 0x{opinion.signature.hex()}")
+    sys.exit(opinion.objection is not None)
+
+
+@click.command()
+@click.argument("bundle", type=BUNDLE)
+def verify(bundle: Path) -> None:
+    """Recompute all of an exported bundle, without network. Exits with 1 at the first difference and names it."""
+    from oracle.settlement.document import hexed
+    from oracle.settlement.replay import Difference
+    from oracle.settlement.verify import verify_bundle
+
+    try:
+        replayed, signed = verify_bundle(bundle)
+    except Difference as found:
+        click.echo(f"DIFFERENT  {found.kind}\n  where   {found.where}\n  what    {found.detail}")
+        sys.exit(1)
+    for name, count in replayed.checked.items():
+        click.echo(f"{count:>9}  {name}")
+    click.echo(f"{len(signed.signatures):>9}  attestors' signatures")
+    said = signed.statement
+    click.echo(f"epoch {said.epoch} follows {hexed(said.previous_root)}\nroot  {hexed(said.root)}, {said.total} wei")
+    click.echo("Compare this root with RewardDistributor.recordOf on a node that you trust.")
+
+
+@click.command()
+@click.argument("address")
+@click.option("--csv", "form", flag_value="csv")
+@click.option("--json", "form", flag_value="json")
+@click.option("--html", "form", flag_value="html")
+@click.option("--bundle", "bundles", type=BUNDLE, multiple=True, help="Instead of this oracle's own batches.")
+def statement(address: str, form: str | None, bundles: tuple[Path, ...]) -> None:
+    """What an account earned, by contribution, why or why not, and the receipts behind every amount."""
+    from oracle.settlement.reports import statement_of_account
+
+    ground = _ground()
+    found = statement_of_account(ground.database, ground.blobs, _onchain(ground), Address(address), bundles)
+    if form == "json":
+        click.echo(found.as_json(), nl=False)
+    else:
+        click.echo({"csv": found.as_csv, "html": found.as_html}.get(form or "", found.as_text)(), nl=False)
+
+
+@click.command()
+@click.argument("addresses", nargs=-1, required=True)
+@click.option("--bundle", type=BUNDLE, help="The exported bundle of the newest active batch; no server is asked.")
+@click.option("--document", help="Or the name of its document in the blob store.")
+@click.option("--subtree", type=int, help="Pay the 2^N accounts around the address with one proof.")
+@click.option("--price", default=0, help="OPEN for one ether: then no claim is made that gas would eat.")
+@click.option("--most-gas-percent", default=10, show_default=True, help="Of the amount, for gas.")
+@click.option("--send", is_flag=True, help="Send it with the configured key. Without: print the call.")
+def claim(
+    addresses: tuple[str, ...],
+    bundle: Path | None,
+    document: str | None,
+    subtree: int | None,
+    price: int,
+    most_gas_percent: int,
+    send: bool,
+) -> None:
+    """Claim what accounts have earned: for oneself, for others, for many at once. Money always goes to the account."""
+    from oracle.settlement.reports import Claiming
+    from oracle.settlement.reports import send as send_claim
+
+    ground = _ground()
+    onchain = _onchain(ground)
+    if bundle is not None:
+        claiming = Claiming.of_bundle(bundle, onchain)
+    elif document is not None:
+        claiming = Claiming.of_blob(ground.blobs, Cid(document), onchain)
+    else:
+        raise NeedsPerson("a claim needs its proof: give --bundle FOLDER, or --document NAME of published bytes")
+    gas_price = Wei(int(ground.rpc.call("eth_gasPrice"), 16))
+    accounts = [Address(one) for one in addresses]
+    data, amount = claiming.call(accounts, subtree, gas_price, price, most_gas_percent)
+    if not send:
+        click.echo(f"to    {claiming.distributor}\ndata  0x{data.hex()}\npays  {amount} wei of OPEN")
+        return
+    if ground.sender is None:
+        raise NeedsPerson("no key: set OPENLEDGER_KEYSTORE to send it, or give the call above to any wallet or relayer")
+    tx = send_claim(ground.database, ground.sender, onchain, data, time.sleep)
+    click.echo(f"paid {amount} wei of OPEN by 0x{tx.hex()}")

@@ -1,0 +1,144 @@
+"""From one fee to integer shares that sum exactly to it. Pure; no float, no clock, no order of arrival.
+
+1. The fee is parted among the six roles of the model's split by largest remainder, ties to the lower role. Each part
+   then differs from its exact value by less than a wei, which is what the chain lets an attestor be slashed for.
+2. Builders upstream, reviewers and attestors divide their role's part by weight, by largest remainder, ties to the
+   lower account. These lists are closed: a registry or governance admits who stands in them.
+3. The contributors' part is divided by attribution with every account's share rounded *down*. What that leaves, and
+   what attribution could not assign, is the commons'. Anybody can open a second account; with rounding down, two
+   accounts never get more than one did.
+4. A near-duplicate's credit goes to the earliest owner of its cluster.
+
+Dust: a share of less than one wei does not exist. The commons keep it (contributors), or the largest remainder does
+(closed lists). A part whose role names nobody keeps its role and goes to the treasury's account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from enum import IntEnum
+from typing import NamedTuple
+
+from oracle.errors import NeedsPerson
+from oracle.store.receipts import Attribution, Credit, Terms
+from oracle.types import EVERYTHING, Address, Hash32, Wei
+
+
+class Role(IntEnum):
+    """In the order of Batches.Role."""
+
+    CONTRIBUTOR = 0
+    BUILDER = 1
+    UPSTREAM = 2
+    REVIEWER = 3
+    ATTESTOR = 4
+    TREASURY = 5
+    COMMONS = 6
+
+
+ROLES = tuple(Role)
+LARGEST_FEE = Wei(2**96 - 1)
+
+
+class Unpayable(NeedsPerson):
+    """Terms or attribution of a receipt make no shares: a sum is wrong, or a weight is no amount."""
+
+
+class Share(NamedTuple):
+    role: int
+    account: Address
+    amount: Wei
+
+
+def require_sound(terms: Terms) -> None:
+    """Whether terms can be paid by; asked when they are stored and by whoever checks a batch."""
+    if len(terms.split) != 6 or sum(terms.split) != EVERYTHING or min(terms.split) < 0:
+        raise Unpayable(f"split {terms.split}: six parts in basis points have to sum to {EVERYTHING}")
+    for name in ("upstream", "reviewers", "attestors"):
+        if any(weight < 0 for _, weight in getattr(terms, name)):
+            raise Unpayable(f"{name}: a weight is below zero; read the registry again")
+
+
+def largest_remainder(total: int, weights: Sequence[int]) -> list[int]:
+    """`total` in proportion to the weights: each part within one of its exact value, ties to the lower place."""
+    whole = sum(weights)
+    if whole <= 0:
+        raise Unpayable(f"weights {list(weights)[:8]}: nothing to divide {total} wei by")
+    exact = [divmod(total * weight, whole) for weight in weights]
+    parts = [quotient for quotient, _ in exact]
+    missing = total - sum(parts)
+    if missing:
+        by_remainder = sorted(range(len(weights)), key=lambda place: (-exact[place][1], place))
+        for place in by_remainder[:missing]:
+            parts[place] += 1
+    return parts
+
+
+def shares_of(fee: Wei, terms: Terms, attribution: Attribution) -> tuple[Share, ...]:
+    """Sorted by (role, account), each pair once, none of zero; together exactly the fee."""
+    if not 0 <= fee <= LARGEST_FEE:
+        raise Unpayable(f"fee {fee}: an amount lies between 0 and {LARGEST_FEE} wei")
+    if fee == 0:
+        return ()
+    part = largest_remainder(fee, terms.split)
+    found: dict[tuple[int, Address], int] = {}
+    assigned = 0
+    if part[0]:
+        for account, amount in contributors(part[0], attribution).items():
+            found[0, account] = amount
+            assigned += amount
+        if part[0] > assigned:
+            found[6, terms.commons] = part[0] - assigned
+    if part[1]:
+        found[1, terms.builder] = part[1]
+    for role, closed in ((2, terms.upstream), (3, terms.reviewers), (4, terms.attestors)):
+        if part[role]:
+            for account, amount in _among(part[role], closed, terms.treasury):
+                found[role, account] = amount
+    if part[5]:
+        found[5, terms.treasury] = part[5]
+    return tuple(Share(role, account, Wei(amount)) for (role, account), amount in sorted(found.items(), key=_place))
+
+
+def contributors(part: int, attribution: Attribution) -> dict[Address, int]:
+    """Each account's share of the contributors' part, rounded down once, after its credits are summed."""
+    weights: dict[Address, int] = {}
+    whole = attribution.unattributed
+    if whole < 0:
+        raise Unpayable(f"attribution: {whole} unattributed is below zero")
+    for credit in attribution.credits:
+        if credit.weight < 0:
+            raise Unpayable(f"attribution: contribution 0x{credit.contribution.hex()} has a weight below zero")
+        weights[credit.account] = weights.get(credit.account, 0) + credit.weight
+        whole += credit.weight
+    if whole == 0:
+        return {}
+    return {account: amount for account, weight in weights.items() if (amount := part * weight // whole)}
+
+
+def by_contribution(amount: int, credited: Iterable[Credit]) -> Mapping[Hash32, int]:
+    """One account's share of one receipt over its own credits, for its statement: sums to the share."""
+    weights: dict[Hash32, int] = {}
+    for credit in credited:
+        weights[credit.contribution] = weights.get(credit.contribution, 0) + credit.weight
+    names = sorted(weights)
+    return dict(zip(names, largest_remainder(amount, [weights[name] for name in names])))
+
+
+def _place(entry: tuple[tuple[int, Address], int]) -> tuple[int, str]:
+    # Accounts are numbers: the capitals of their checksums have no say in the order.
+    (role, account), _ = entry
+    return role, account.lower()
+
+
+def _among(part: int, closed: Sequence[tuple[Address, int]], otherwise: Address) -> list[tuple[Address, int]]:
+    if len(closed) == 1 and closed[0][1]:
+        return [(closed[0][0], part)]
+    weights: dict[Address, int] = {}
+    for account, weight in closed:
+        weights[account] = weights.get(account, 0) + weight
+    accounts = sorted((account for account, weight in weights.items() if weight), key=str.lower)
+    if not accounts:
+        return [(otherwise, part)]
+    amounts = largest_remainder(part, [weights[account] for account in accounts])
+    return [(account, amount) for account, amount in zip(accounts, amounts) if amount]

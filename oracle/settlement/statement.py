@@ -1,0 +1,209 @@
+"""One account's statement: accepted → trained into → influenced → earned → claimable → claimed, by contribution.
+
+Four different figures, each with a plain reason where it is nothing, and the receipts behind every amount.
+"""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+import orjson
+
+from oracle.settlement.claims import shown
+from oracle.settlement.document import RECEIPT_LINE, Reader, hexed
+from oracle.settlement.shares import Role, by_contribution
+from oracle.store.receipts import Attribution
+from oracle.types import Address, Epoch, Hash32, Wei
+
+_COLUMNS = ("contribution", "accepted", "trained into", "influenced", "earned", "why")
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the registry says of one contribution of this account."""
+
+    accepted_rows: int | None = None  # None: no outcome yet
+    rows: int = 0
+    models: tuple[str, ...] = ()  # versions trained on a snapshot that contains it
+
+
+@dataclass
+class Line:
+    """One contribution, or one role in which the account earned without one."""
+
+    name: str
+    accepted: str
+    trained: str
+    influenced: int  # receipts whose attribution gave it weight
+    earned: Wei
+    reason: str
+    receipts: list[tuple[str, Wei]] = field(default_factory=list)
+
+
+@dataclass
+class Statement:
+    account: Address
+    lines: list[Line]
+    earned: Wei
+    claimable: Wei
+    claimed: Wei
+    pending: Wei  # in a batch whose root is not active yet
+
+    def as_json(self) -> bytes:
+        content: dict[str, Any] = {**vars(self), "lines": [_as_json(line) for line in self.lines]}
+        for name in ("earned", "claimable", "claimed", "pending"):
+            content[name] = str(content[name])
+        return orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
+
+    def as_csv(self) -> str:
+        out = io.StringIO()
+        table = csv.writer(out)
+        table.writerow(
+            ["contribution", "accepted", "trained into", "influenced", "earned (wei)", "reason", "receipt", "wei"]
+        )
+        for line in self.lines:
+            row = [line.name, line.accepted, line.trained, line.influenced, line.earned, line.reason]
+            table.writerow([_inert(cell) for cell in [*row, "", ""]])
+            for receipt, amount in line.receipts:
+                table.writerow([line.name, "", "", "", "", "", receipt, amount])
+        return out.getvalue()
+
+    def as_html(self) -> str:
+        rows = "".join(
+            "<tr>"
+            + "".join(
+                f"<td>{html.escape(str(cell))}</td>"
+                for cell in (line.name, line.accepted, line.trained, line.influenced, shown(line.earned), line.reason)
+            )
+            + "</tr>"
+            for line in self.lines
+        )
+        heads = "".join(
+            f"<th>{name}</th>"
+            for name in ("contribution", "accepted", "trained into", "influenced", "earned, OPEN", "why")
+        )
+        return (
+            f"<!doctype html><meta charset=utf-8><title>{html.escape(self.account)}</title>"
+            f"<h1>{html.escape(self.account)}</h1><p>earned {shown(self.earned)} OPEN, of it claimable"
+            f" {shown(self.claimable)}, claimed {shown(self.claimed)}, waiting {shown(self.pending)}</p>"
+            f"<table><tr>{heads}</tr>{rows}</table>\n"
+        )
+
+    def as_text(self) -> str:
+        found = [
+            f"{self.account}",
+            f"  earned {shown(self.earned)} OPEN: claimable {shown(self.claimable)}, claimed {shown(self.claimed)},"
+            f" waiting for its window {shown(self.pending)}",
+        ]
+        for line in self.lines:
+            found.append(f"  {line.name}")
+            found.append(
+                f"    accepted {line.accepted}; trained into {line.trained}; influenced {line.influenced} answers"
+            )
+            found.append(f"    earned {shown(line.earned)} OPEN" + (f": {line.reason}" if line.reason else ""))
+            found += [f"      {shown(amount)} by receipt {receipt}" for receipt, amount in line.receipts]
+        return "\n".join(found) + "\n"
+
+
+def statement(
+    account: Address,
+    documents: Iterable[tuple[Epoch, BinaryIO, bool]],
+    known: Mapping[Hash32, Known],
+    credited: Wei,
+    with_receipts: bool = True,
+) -> Statement:
+    """From the published documents, oldest first, each with whether its root is active."""
+    own: dict[str, Line] = {}
+    influenced: dict[str, int] = {}
+    lost: dict[str, int] = {}  # receipts in which a near-duplicate's credit went to somebody else
+    earned = active = 0
+    for _, published, is_active in documents:
+        for line in Reader(published).lines():
+            if not line.startswith(RECEIPT_LINE) or account.encode() not in line:
+                continue
+            content = orjson.loads(line)
+            for name, amount in _earned(account, content, influenced, lost):
+                entry = own.setdefault(name, Line(name, "", "", 0, Wei(0), ""))
+                entry.earned = Wei(entry.earned + amount)
+                if with_receipts:
+                    entry.receipts.append((content["hash"], Wei(amount)))
+                earned += amount
+                active += amount if is_active else 0
+    names = sorted({*own, *influenced, *lost, *(hexed(name) for name in known)})
+    lines = [_explained(own.get(name) or Line(name, "", "", 0, Wei(0), ""), known, influenced, lost) for name in names]
+    claimable = Wei(max(0, active - credited))
+    return Statement(account, lines, Wei(earned), claimable, credited, Wei(earned - active))
+
+
+def _earned(
+    account: Address, content: Mapping[str, Any], influenced: dict[str, int], lost: dict[str, int]
+) -> list[tuple[str, int]]:
+    attribution = Attribution.from_json(content["attribution"])
+    found = []
+    own = [credit for credit in attribution.credits if credit.account == account and credit.weight]
+    for name in {hexed(credit.contribution) for credit in own}:
+        influenced[name] = influenced.get(name, 0) + 1
+    for credit in attribution.credits:
+        if credit.owner == account and credit.account != account and credit.weight:
+            lost[hexed(credit.contribution)] = lost.get(hexed(credit.contribution), 0) + 1
+    for role, name, amount in content["shares"]:
+        if name != account:
+            continue
+        if role == Role.CONTRIBUTOR and own:
+            found += [(hexed(part), one) for part, one in by_contribution(int(amount), own).items() if one]
+        else:
+            found.append((f"as {Role(role).name.lower()}", int(amount)))
+    return found
+
+
+def _explained(
+    line: Line, known: Mapping[Hash32, Known], influenced: Mapping[str, int], lost: Mapping[str, int]
+) -> Line:
+    line.influenced = influenced.get(line.name, 0)
+    if not line.name.startswith("0x"):
+        line.accepted = line.trained = "–"
+        return line
+    facts = known.get(Hash32(bytes.fromhex(line.name[2:])))
+    line.accepted = "unknown" if facts is None else _accepted(facts)
+    line.trained = "unknown" if facts is None else (", ".join(facts.models) or "none")
+    if line.earned == 0:
+        line.reason = _reason(facts, line.influenced, lost.get(line.name, 0))
+    return line
+
+
+def _accepted(facts: Known) -> str:
+    return "no outcome yet" if facts.accepted_rows is None else f"{facts.accepted_rows} of {facts.rows} rows"
+
+
+def _reason(facts: Known | None, influenced: int, lost: int) -> str:
+    if lost:
+        return f"a near-duplicate of older rows: in {lost} answers the credit went to their earliest owner"
+    if influenced:
+        return f"influenced {influenced} answers, each by less than one wei of its fee"
+    if facts is None:
+        return "the registry's events are not read here; nothing was attributed to it"
+    if facts.accepted_rows is None:
+        return "the reviewers have not given its outcome"
+    if facts.accepted_rows == 0:
+        return "the reviewers accepted none of its rows"
+    if not facts.models:
+        return "no published model was trained on a snapshot that contains it"
+    return "models trained on it have answered, and no answer was attributed to it"
+
+
+def _as_json(line: Line) -> dict[str, Any]:
+    return {
+        **vars(line),
+        "earned": str(line.earned),
+        "receipts": [[name, str(amount)] for name, amount in line.receipts],
+    }
+
+
+def _inert(cell: object) -> object:
+    """A spreadsheet runs what begins like a formula."""
+    return "'" + cell if isinstance(cell, str) and cell[:1] in "=+-@" else cell

@@ -1,0 +1,29 @@
+"""Ten seeds of the campaign: kills, node faults, reorgs, vetoes, restored backups. A nightly run plays 200."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+
+import campaign_settlement as campaign
+
+
+@pytest.mark.parametrize("seed", range(1, 11))
+def test_campaign__of_one_seed__then_money_arrives_once_and_to_the_wei(seed: int) -> None:
+    logging.getLogger("oracle").setLevel(logging.CRITICAL)
+    try:
+        assert campaign.run(seed)["killed"] > 0
+    finally:
+        logging.getLogger("oracle").setLevel(logging.NOTSET)
+
+
+@pytest.mark.parametrize("seed", range(1, 11))
+def test_farmers__of_any_seed__then_none_gets_back_more_than_it_spent(seed: int) -> None:
+    gains = campaign.farmers(seed)
+    assert max(gains.values()) <= 0
+    assert gains["self-dealing (own rows, model, review and traffic)"] < 0
