@@ -1,0 +1,57 @@
+"""Queries against contributors: one product a checkpoint, whatever the number of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from oracle.attribution.errors import NotFinite
+from oracle.attribution.index import Index, Shard
+from oracle.attribution.layers import Matrix, lora_matrices
+from oracle.attribution.queries import at_adapter, batches, check_lengths, gradients
+from oracle.attribution.records import Query, Scores
+
+
+def score(
+    model: nn.Module, index: Index, queries: Sequence[Query], *, adapter: str = "default", tokens_at_once: int = 4096
+) -> Scores:
+    """Every contributor's influence on every answer.
+
+    The scale is that of the run's own sums: scores of one index compare with one another, and add up over contributors.
+    """
+    check_lengths(model, queries)
+    if len({query.id for query in queries}) != len(queries):
+        raise ValueError("two queries have the same id")
+    matrices = lora_matrices(model, adapter)
+    training = model.training
+    model.eval()
+    place = {query.id: i for i, query in enumerate(queries)}
+    total = torch.zeros(len(queries), len(index.contributors), dtype=torch.float64)
+    try:
+        for number in range(len(index)):
+            shard = index.shard(number)
+            sums = flat_sums(shard, matrices)
+            with at_adapter(matrices, shard.adapter()):
+                for batch in batches(queries, tokens_at_once):
+                    whitened = flat_whitened(shard, matrices, gradients(model, matrices, batch))
+                    rows = [place[query.id] for query in batch]
+                    total[rows] += shard.window.weight * (whitened @ sums.T).double()
+    finally:
+        model.train(training)
+    if not torch.isfinite(total).all():
+        raise NotFinite("a score is NaN or infinite: nothing may be paid by it")
+    return Scores(
+        tuple(query.id for query in queries), index.contributors, tuple(map(tuple, total.tolist())), index.method
+    )
+
+
+def flat_sums(shard: Shard, matrices: Sequence[Matrix]) -> Tensor:
+    """contributors × everything."""
+    return torch.cat([shard.sums(matrix.name).flatten(1) for matrix in matrices], 1)
+
+
+def flat_whitened(shard: Shard, matrices: Sequence[Matrix], found: dict[str, Tensor]) -> Tensor:
+    """queries × everything, on the scale of the sums."""
+    return torch.cat([shard.whitened(matrix.name, found[matrix.name].cpu()).flatten(1) for matrix in matrices], 1)
