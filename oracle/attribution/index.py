@@ -1,7 +1,7 @@
 """The payment index on disk: sums in int8, one shard a checkpoint, each named with its digest.
 
 index.json               what it is an index of, and how it was made
-checkpoint-0.safetensors sums, their scales, the basis, and the adapter at which queries are differentiated
+checkpoint-0.safetensors sums, their scales, and the adapter at which queries are differentiated
 """
 
 from __future__ import annotations
@@ -37,19 +37,13 @@ class Shard:
         }
 
     def sums(self, matrix: str) -> Tensor:
-        """contributors × out × in, as whitened gradients."""
+        """contributors × short × long."""
         return unpacked(self.tensors[f"sums.{matrix}"], self.tensors[f"scales.{matrix}"])
-
-    def whitened(self, matrix: str, gradients: Tensor) -> Tensor:
-        """Queries' gradients on the scale of the sums."""
-        turned = self.tensors[f"left.{matrix}"].T @ gradients @ self.tensors[f"right.{matrix}"]
-        return turned / self.tensors[f"divisor.{matrix}"]
 
 
 def packed(values: Tensor) -> tuple[Tensor, Tensor]:
-    """int8, with one scale for each contributor and index of the rank: the short side of the matrix."""
-    short = 1 if values.shape[1] <= values.shape[2] else 2
-    scales = values.abs().amax(dim=3 - short, keepdim=True) / 127
+    """int8, with one scale for each contributor and index of the rank."""
+    scales = values.abs().amax(dim=2, keepdim=True) / 127
     codes = torch.where(scales > 0, values / scales.clamp_min(1e-30), torch.zeros_like(values)).round().to(torch.int8)
     return codes, scales
 
@@ -76,9 +70,6 @@ def write_index(folder: Path, record: Record, adapter: str, config: dict[str, An
         tensors: dict[str, Tensor] = {}
         for name, sums in checkpoint.sums.items():
             tensors[f"sums.{name}"], tensors[f"scales.{name}"] = packed(sums)
-            tensors[f"left.{name}"] = checkpoint.bases[name].left
-            tensors[f"right.{name}"] = checkpoint.bases[name].right
-            tensors[f"divisor.{name}"] = checkpoint.divisors[name]
             tensors[f"adapter.{name}"] = checkpoint.adapter[name]
         file = folder / f"checkpoint-{i}.safetensors"
         save_file({name: value.cpu().contiguous() for name, value in tensors.items()}, file)
@@ -92,6 +83,7 @@ def write_index(folder: Path, record: Record, adapter: str, config: dict[str, An
         "adapter": adapter,
         "plan": asdict(record.plan),
         "contributors": list(record.contributors),
+        "rows": list(record.rows),
         "config": config or {},
         "shards": shards,
     }
@@ -109,6 +101,7 @@ class Index:
             self.content = json.loads(file.read_text(encoding="utf-8"))
             self.adapter: str = self.content["adapter"]
             self.contributors: tuple[str, ...] = tuple(self.content["contributors"])
+            self.rows: tuple[int, ...] = tuple(self.content["rows"])
             self.method: str = self.content["method"]
             plan = self.content["plan"]
             self.plan = Plan(tuple(Window(**window) for window in plan.pop("windows")), **plan)
@@ -135,6 +128,10 @@ class Index:
         except (OSError, SafetensorError) as error:
             raise CorruptShard(f"{entry['file']} cannot be read: {error}") from error
         return Shard(Window(**entry["window"]), tensors)
+
+    def rows_of(self) -> dict[str, int]:
+        """How many rows each contributor holds: what noise grows with."""
+        return dict(zip(self.contributors, self.rows))
 
     def number_of(self, contributor: str) -> int:
         try:

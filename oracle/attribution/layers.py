@@ -24,9 +24,11 @@ class Factors:
     left: Tensor
     right: Tensor
 
-    def gradients(self) -> Tensor:
-        """examples × out × in."""
-        return torch.bmm(self.left.transpose(1, 2), self.right)
+    def gradients(self, scale: float = 1.0) -> Tensor:
+        """examples × short × long: the rank first. A batch of tall products takes a CPU four times as long as of wide ones."""
+        left, right = (self.left, self.right) if self.left.shape[2] <= self.right.shape[2] else (self.right, self.left)
+        found = torch.bmm(left.transpose(1, 2), right)
+        return found if scale == 1.0 else found.mul_(scale)
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,9 @@ class Matrix:
     columns: int  # in
 
     @property
-    def size(self) -> int:
-        return self.rows * self.columns
+    def shape(self) -> tuple[int, int]:
+        """(short, long), as its gradients are kept."""
+        return min(self.rows, self.columns), max(self.rows, self.columns)
 
 
 def lora_matrices(model: nn.Module, adapter: str = "default") -> list[Matrix]:
@@ -70,22 +73,19 @@ class Capture:
     _right: dict[str, Tensor] = field(default_factory=dict)
     _left: dict[str, Tensor] = field(default_factory=dict)
 
-    def factors(self, matrix: Matrix, scale: float = 1.0) -> Factors:
-        """Of the last pass. `scale` undoes a loss that was divided by a constant."""
+    def factors(self, matrix: Matrix) -> Factors:
+        """Of the last pass."""
         try:
             left, right = self._left[matrix.name], self._right[matrix.name]
         except KeyError:
             raise NotFinite(
-                f"no gradient reached {matrix.name}: run forward and backward inside the capture, without gradient checkpointing"
+                f"no gradient reached {matrix.name}: run forward and backward inside the capture, "
+                "without gradient checkpointing"
             ) from None
-        left = left.float() * scale
+        left = left.float()
         if not torch.isfinite(left.sum()):
             raise NotFinite(f"the gradient at {matrix.name} is NaN or infinite: lower the rate, or look at the batch")
         return Factors(left, right.float())
-
-    def clear(self) -> None:
-        self._left.clear()
-        self._right.clear()
 
     def _seen(self, name: str, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         self._right[name] = inputs[0].detach()

@@ -81,7 +81,7 @@ def at_adapter(matrices: Sequence[Matrix], adapter: Mapping[str, Tensor]) -> Ite
 
 
 def gradients(model: nn.Module, matrices: Sequence[Matrix], queries: Sequence[Query]) -> dict[str, Tensor]:
-    """By matrix: queries × out × in, of the loss of each answer."""
+    """By matrix: queries × short × long, of the loss of each answer."""
     weights = [_weight(matrix) for matrix in matrices]
     wanted = [weight.requires_grad for weight in weights]
     try:

@@ -18,21 +18,19 @@ import torch
 from torch import Tensor, nn
 
 from oracle.attribution.errors import NotFinite, NothingRecorded, UnknownContributor
-from oracle.attribution.kronecker import Basis, Sides, Spread
 from oracle.attribution.layers import Capture, Matrix, captured, lora_matrices
 from oracle.attribution.records import Plan, Window
+from oracle.attribution.scale import LongSide
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One window: the adapter in its middle, the scale of its gradients, and their sums, contributor by contributor."""
+    """One window: the adapter in its middle, and the sums of its gradients, contributor by contributor."""
 
     window: Window
     rows: int
     adapter: dict[str, Tensor]
-    bases: dict[str, Basis]
-    divisors: dict[str, Tensor]
-    sums: dict[str, Tensor]  # contributors × out × in, turned and divided
+    sums: dict[str, Tensor]  # contributors × short × long, on their scale
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,7 @@ class Record:
 
     plan: Plan
     contributors: tuple[str, ...]
+    rows: tuple[int, ...]  # of each contributor
     checkpoints: tuple[Checkpoint, ...]
 
 
@@ -48,15 +47,21 @@ class Recorder:
     """Driven by the training loop. Outside of its windows a step costs nothing."""
 
     def __init__(
-        self, model: nn.Module, plan: Plan, owners: Sequence[str], *, adapter: str = "default", sample: int = 256
+        self,
+        model: nn.Module,
+        plan: Plan,
+        owners: Sequence[str],
+        *,
+        adapter: str = "default",
+        scale_rows: int = 256,
     ) -> None:
         self._plan = plan
         self._matrices = lora_matrices(model, adapter)
         self.contributors = tuple(sorted(set(owners)))
         number = {name: i for i, name in enumerate(self.contributors)}
         self._owner_of = torch.tensor([number[name] for name in owners])
-        # Every so many rows one is kept whole, to measure the scale by: the same ones whatever the batches.
-        self._every = max(1, len(owners) // sample)
+        # The scale is measured by every n-th of the run's rows: the same ones whatever the batches.
+        self._every = max(1, len(owners) // scale_rows)
         self._open: _Open | None = None
         self._done: list[Checkpoint] = []
 
@@ -90,7 +95,8 @@ class Recorder:
             raise NothingRecorded(
                 f"{missing} of {len(self._plan.windows)} windows saw no row: the run was shorter than its plan"
             )
-        return Record(self._plan, self.contributors, tuple(self._done))
+        counts = torch.bincount(self._owner_of, minlength=len(self.contributors)).tolist()
+        return Record(self._plan, self.contributors, tuple(counts), tuple(self._done))
 
     def _close(self) -> None:
         assert self._open is not None
@@ -104,8 +110,8 @@ class _Open:
     def __init__(self, window: Window, matrices: Sequence[Matrix], contributors: int) -> None:
         self.window, self._matrices = window, matrices
         self._device = next(matrices[0].module.parameters()).device
-        self._sums = {m.name: torch.zeros(contributors, m.rows, m.columns, device=self._device) for m in matrices}
-        self._sample: dict[str, list[Tensor]] = {m.name: [] for m in matrices}
+        self._sums = {m.name: torch.zeros(contributors, *m.shape, device=self._device) for m in matrices}
+        self._scales = {m.name: LongSide(m.shape[1], self._device) for m in matrices}
         self.adapter: dict[str, Tensor] = {}
         self._rows = 0
 
@@ -119,31 +125,20 @@ class _Open:
         owners = owner_of[rows].to(self._device)
         sampled = (rows % every == 0).to(self._device)
         for matrix in self._matrices:
-            gradients = capture.factors(matrix, divisor).gradients()
+            gradients = capture.factors(matrix).gradients(divisor)
             if gradients.shape[0] != len(rows):
                 raise NothingRecorded(f"{gradients.shape[0]} rows passed the model, and {len(rows)} were announced")
             self._sums[matrix.name].index_add_(0, owners, gradients)
             if sampled.any():
-                self._sample[matrix.name].append(gradients[sampled])
+                self._scales[matrix.name].add(gradients if sampled.all() else gradients[sampled])
         self._rows += len(rows)
 
     def checkpoint(self, damping: float) -> Checkpoint:
         if not self.adapter:
             self.keep_adapter()
-        bases, divisors, sums = {}, {}, {}
+        sums = {}
         for matrix in self._matrices:
-            kept = self._sample[matrix.name]
-            if not kept:
-                raise NothingRecorded(f"no sampled row passed in the steps {self.window.first}–{self.window.last}")
-            sample = torch.cat(kept)
-            sides = Sides(matrix.rows, matrix.columns, self._device)
-            sides.add(sample)
-            basis = sides.basis()
-            spread = Spread(matrix.rows, matrix.columns, self._device)
-            spread.add(basis.turn(sample))
-            divisor = spread.divisor(damping)
-            whole = basis.turn(self._sums[matrix.name]) / divisor
-            if not torch.isfinite(whole).all():
+            sums[matrix.name] = self._scales[matrix.name].scaled(self._sums[matrix.name], damping)
+            if not torch.isfinite(sums[matrix.name]).all():
                 raise NotFinite(f"the summed gradients of {matrix.name} are NaN or infinite")
-            bases[matrix.name], divisors[matrix.name], sums[matrix.name] = basis, divisor, whole
-        return Checkpoint(self.window, self._rows, self.adapter, bases, divisors, sums)
+        return Checkpoint(self.window, self._rows, self.adapter, sums)

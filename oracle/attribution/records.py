@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-METHOD = "checkpointed-eigen-influence/1"
+METHOD = "checkpointed-influence/1"
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Plan:
     """Which steps of a run are recorded, and how their gradients are brought to one scale."""
 
     windows: tuple[Window, ...]
-    damping: float = 0.1  # of the mean eigenvalue of a matrix
+    damping: float = 0.01  # of the mean variance of a matrix
 
     def __post_init__(self) -> None:
         if not self.windows:
@@ -53,18 +53,22 @@ class Query:
 
 @dataclass(frozen=True)
 class Scores:
-    """queries × contributors: by how much each contributor's rows raised the log-probability of the answer, up to one scale."""
+    """queries × contributors: how much each one's rows raised an answer's log-probability, up to one scale for all."""
 
     queries: tuple[str, ...]
     contributors: tuple[str, ...]
     values: tuple[tuple[float, ...], ...]
+    lengths: tuple[float, ...]  # of the queries' gradients: noise is in proportion to them
     method: str = METHOD
 
     def of(self, query: str) -> dict[str, float]:
         return dict(zip(self.contributors, self.values[self.queries.index(query)]))
 
+    def length(self, query: str) -> float:
+        return self.lengths[self.queries.index(query)]
 
-def plan_for(steps: int, epochs: int, windows: int = 8, damping: float = 0.1) -> Plan:
+
+def plan_for(steps: int, epochs: int, windows: int = 8, damping: float = 0.01) -> Plan:
     """One window for an epoch, as many as asked for, spread over the run; those in its middle weigh most.
 
     Early gradients are of a model that knows nothing, late ones of rows that are already learned: both say little of

@@ -29,22 +29,24 @@ def score(
     model.eval()
     place = {query.id: i for i, query in enumerate(queries)}
     total = torch.zeros(len(queries), len(index.contributors), dtype=torch.float64)
+    squares = torch.zeros(len(queries), dtype=torch.float64)
     try:
         for number in range(len(index)):
             shard = index.shard(number)
             sums = flat_sums(shard, matrices)
             with at_adapter(matrices, shard.adapter()):
                 for batch in batches(queries, tokens_at_once):
-                    whitened = flat_whitened(shard, matrices, gradients(model, matrices, batch))
+                    asked = flat(matrices, gradients(model, matrices, batch))
                     rows = [place[query.id] for query in batch]
-                    total[rows] += shard.window.weight * (whitened @ sums.T).double()
+                    total[rows] += shard.window.weight * (asked @ sums.T).double()
+                    squares[rows] += (shard.window.weight * asked).square().sum(1).double()
     finally:
         model.train(training)
     if not torch.isfinite(total).all():
         raise NotFinite("a score is NaN or infinite: nothing may be paid by it")
-    return Scores(
-        tuple(query.id for query in queries), index.contributors, tuple(map(tuple, total.tolist())), index.method
-    )
+    names = tuple(query.id for query in queries)
+    values = tuple(map(tuple, total.tolist()))
+    return Scores(names, index.contributors, values, tuple(squares.sqrt().tolist()), index.method)
 
 
 def flat_sums(shard: Shard, matrices: Sequence[Matrix]) -> Tensor:
@@ -52,6 +54,6 @@ def flat_sums(shard: Shard, matrices: Sequence[Matrix]) -> Tensor:
     return torch.cat([shard.sums(matrix.name).flatten(1) for matrix in matrices], 1)
 
 
-def flat_whitened(shard: Shard, matrices: Sequence[Matrix], found: dict[str, Tensor]) -> Tensor:
-    """queries × everything, on the scale of the sums."""
-    return torch.cat([shard.whitened(matrix.name, found[matrix.name].cpu()).flatten(1) for matrix in matrices], 1)
+def flat(matrices: Sequence[Matrix], found: dict[str, Tensor]) -> Tensor:
+    """queries × everything, in the order of the sums."""
+    return torch.cat([found[matrix.name].cpu().flatten(1) for matrix in matrices], 1)

@@ -46,17 +46,23 @@ class Truth:
         return np.array([self.subsets[i].kept for i in index]), self.values[:, index]
 
 
-def plan(instance: Instance, subset_seed: int, count: int = 40) -> list[Subset]:
+FULL = 40
+
+
+def plan(instance: Instance, subset_seed: int, count: int = FULL) -> list[Subset]:
     """The whole; half of the rows, half of the contributors; each contributor left out."""
     rng = random.Random(f"subsets {subset_seed}")
     rows, people = len(instance.rows), instance.contributors
-    subsets = [Subset("all", "all", (True,) * rows)]
-    for i in range(count):
+    drawn = max(count, FULL)  # a shorter plan is a part of the full one: what is cached serves both
+    examples, contributors = [], []
+    for i in range(drawn):
         chosen = set(rng.sample(range(rows), rows // 2))
-        subsets.append(Subset("examples", f"examples-{i}", tuple(at in chosen for at in range(rows))))
-    for i in range(count):
+        examples.append(Subset("examples", f"examples-{i}", tuple(at in chosen for at in range(rows))))
+    for i in range(drawn):
         named = set(rng.sample(people, len(people) // 2))
-        subsets.append(Subset("contributors", f"contributors-{i}", tuple(row.owner in named for row in instance.rows)))
+        kept = tuple(row.owner in named for row in instance.rows)
+        contributors.append(Subset("contributors", f"contributors-{i}", kept))
+    subsets = [Subset("all", "all", (True,) * rows), *examples[:count], *contributors[:count]]
     for person in people:
         subsets.append(Subset("without", person, tuple(row.owner != person for row in instance.rows)))
     return subsets
