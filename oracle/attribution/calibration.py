@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -65,16 +66,24 @@ FEWEST = 8  # unrelated answers by which a limit can be measured
 
 
 def plan(contributors: Sequence[str], halves: int, left_out: int, seeds: int, seed: int = 0) -> list[Counterfactual]:
-    """The whole, random halves and contributors left out, each for several seeds of training. Few by default, more later:
+    """The whole, random halves and contributors left out, each for several seeds of training. Few by default, more
+    later:
     a longer plan begins with the shorter one's work."""
     people = sorted(contributors)
     if len(people) < 3:
-        raise AttributionError(f"{len(people)} contributors cannot be told apart by leaving some out: three are the fewest")
+        raise AttributionError(
+            f"{len(people)} contributors cannot be told apart by leaving some out: three are the fewest"
+        )
     rng = random.Random(f"calibration {seed}")
     order = rng.sample(people, len(people))[: min(left_out, len(people))]
     found = [("all", tuple(people))]
     found += [("without", tuple(name for name in people if name != person)) for person in order]
-    found += [("half", tuple(sorted(rng.sample(people, len(people) // 2)))) for _ in range(halves)]
+    drawn: set[tuple[str, ...]] = set()
+    for _ in range(min(halves, math.comb(len(people), len(people) // 2))):
+        while (half := tuple(sorted(rng.sample(people, len(people) // 2)))) in drawn:
+            pass
+        drawn.add(half)
+        found.append(("half", half))
     return [Counterfactual(kind, kept, s) for s in range(seeds) for kind, kept in found]
 
 
@@ -82,7 +91,8 @@ Retrain = Callable[[Counterfactual], Mapping[str, float]]
 
 
 def run(folder: Path, work: Sequence[Counterfactual], retrain: Retrain, *, part: int = 0, parts: int = 1) -> int:
-    """Does what is not done yet, and keeps it; says how much it did. Parts may run on different machines over one folder."""
+    """Does what is not done yet, and keeps it; says how much it did. Parts may run on different machines over one
+    folder."""
     folder.mkdir(parents=True, exist_ok=True)
     did = 0
     for number, item in enumerate(work):
@@ -105,17 +115,23 @@ def read(folder: Path, work: Sequence[Counterfactual], queries: Sequence[str]) -
     for item in work:
         file = folder / f"{item.name}.json"
         if not file.exists():
-            raise AttributionError(f"the retraining {item.name} ({item.kind}, seed {item.seed}) is not done: run it first")
+            raise AttributionError(
+                f"the retraining {item.name} ({item.kind}, seed {item.seed}) is not done: run it first"
+            )
         answers = json.loads(file.read_text(encoding="utf-8"))["answers"]
         found.append([answers[query] for query in queries])
     return np.array(found)
 
 
-def limits_from(unrelated: Scores, rows: Mapping[str, int], gains: Mapping[str, float], false_credit: float = 0.05) -> Limits:
+def limits_from(
+    unrelated: Scores, rows: Mapping[str, int], gains: Mapping[str, float], false_credit: float = 0.05
+) -> Limits:
     """From answers that have nothing to do with the rows: the gain passes no more than `false_credit` of them, and the
     strength no more than that of those which the adapter did make likelier, if they are enough to tell."""
     if len(unrelated.queries) < FEWEST:
-        raise AttributionError(f"{len(unrelated.queries)} unrelated questions are too few to measure a limit by: ask 8 or more")
+        raise AttributionError(
+            f"{len(unrelated.queries)} unrelated questions are too few to measure a limit by: ask 8 or more"
+        )
     squares = [
         value**2 / (length**2 * rows[name])
         for values, length in zip(unrelated.values, unrelated.lengths)
@@ -183,7 +199,10 @@ def _advice(smooth: bool, seeds: int) -> str:
         return "unknown: retrain with two seeds or more to see whether the recipe is smooth enough"
     if smooth:
         return "keep the recipe: two seeds agree on whose rows mattered"
-    return "let the rate fall to zero along a cosine, with a warm-up, and average over more rows in a batch; calibrate again"
+    return (
+        "let the rate fall to zero along a cosine, with a warm-up, and average over more rows in a batch; "
+        "then calibrate again"
+    )
 
 
 def _figure(values: Array, draws: int = 2000) -> Figure:

@@ -1,4 +1,5 @@
-"""By how much the adapter made an answer likelier than its base does: where it did not, there is nothing to attribute."""
+"""By how much the adapter made an answer likelier than its base does: where it did not, there is nothing to
+attribute."""
 
 from __future__ import annotations
 

@@ -25,9 +25,11 @@ class Factors:
     right: Tensor
 
     def gradients(self, scale: float = 1.0) -> Tensor:
-        """examples × short × long: the rank first. A batch of tall products takes a CPU four times as long as of wide ones."""
+        """examples × short × long: the rank first. A batch of tall products takes a CPU four times as long as of
+        wide ones."""
         left, right = (self.left, self.right) if self.left.shape[2] <= self.right.shape[2] else (self.right, self.left)
-        found = torch.bmm(left.transpose(1, 2), right)
+        with torch.autocast(left.device.type, enabled=False):
+            found = torch.bmm(left.transpose(1, 2), right)
         return found if scale == 1.0 else found.mul_(scale)
 
 
@@ -90,7 +92,9 @@ class Capture:
     def _seen(self, name: str, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         self._right[name] = inputs[0].detach()
         if output.requires_grad:
-            output.register_hook(lambda gradient: self._left.__setitem__(name, gradient.detach()))
+            output.register_hook(  # type: ignore[no-untyped-call]
+                lambda gradient: self._left.__setitem__(name, gradient.detach())
+            )
 
 
 @contextmanager

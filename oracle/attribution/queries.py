@@ -48,9 +48,11 @@ def answer_losses(model: nn.Module, queries: Sequence[Query]) -> Tensor:
         seen[i, : len(query.tokens)] = 1
         said[i, query.answer_from : len(query.tokens)] = 1.0
     tokens, seen, said = tokens.to(device), seen.to(device), said.to(device)
-    logits = model(input_ids=tokens, attention_mask=seen, use_cache=False).logits[:, :-1].float()
-    losses = functional.cross_entropy(logits.transpose(1, 2), tokens[:, 1:], reduction="none")
-    return (losses * said[:, 1:]).sum(1)
+    logits = model(input_ids=tokens, attention_mask=seen, use_cache=False).logits
+    # Only where an answer is said: over the whole width the vocabulary would cost more than the model.
+    where = said[:, 1:] > 0
+    losses = functional.cross_entropy(logits[:, :-1][where].float(), tokens[:, 1:][where], reduction="none")
+    return torch.zeros(len(queries), device=device).index_add(0, where.nonzero()[:, 0], losses)
 
 
 @contextmanager

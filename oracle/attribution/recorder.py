@@ -53,15 +53,17 @@ class Recorder:
         owners: Sequence[str],
         *,
         adapter: str = "default",
-        scale_rows: int = 256,
+        scale_rows: int | None = None,
     ) -> None:
         self._plan = plan
         self._matrices = lora_matrices(model, adapter)
         self.contributors = tuple(sorted(set(owners)))
         number = {name: i for i, name in enumerate(self.contributors)}
         self._owner_of = torch.tensor([number[name] for name in owners])
-        # The scale is measured by every n-th of the run's rows: the same ones whatever the batches.
-        self._every = max(1, len(owners) // scale_rows)
+        # The scale is measured by every row: by a third of them the accuracy over examples falls by 0.06, because rows
+        # that are in it are divided by themselves and others are not. Who must sample takes every n-th, whatever
+        # batches.
+        self._every = 1 if scale_rows is None else max(1, len(owners) // scale_rows)
         self._open: _Open | None = None
         self._done: list[Checkpoint] = []
 

@@ -68,7 +68,7 @@ class Scores:
         return self.lengths[self.queries.index(query)]
 
 
-def plan_for(steps: int, epochs: int, windows: int = 8, damping: float = 0.01) -> Plan:
+def plan_for(steps: int, epochs: int, windows: int = 4, damping: float = 0.01) -> Plan:
     """One window for an epoch, as many as asked for, spread over the run; those in its middle weigh most.
 
     Early gradients are of a model that knows nothing, late ones of rows that are already learned: both say little of

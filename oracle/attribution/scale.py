@@ -1,8 +1,9 @@
 """The scale on which gradients are compared: the inverse covariance along the long side of each LoRA matrix.
 
-A LoRA matrix is short on one side (the rank) and long on the other (the layer). Along the long side a few directions hold
-most of every gradient, whatever the row says; dividing by the covariance takes them back. The full Kronecker eigenbasis with
-corrected eigenvalues is not more accurate here and costs a turn of every row's gradient (docs/attribution.md has the numbers).
+A LoRA matrix is short on one side (the rank) and long on the other (the layer). Along the long side a few directions
+hold most of every gradient, whatever the row says; dividing by the covariance takes them back. The full Kronecker
+eigenbasis with corrected eigenvalues is not more accurate here, and it costs a turn of every row's gradient
+(docs/attribution.md has the numbers).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from oracle.attribution.errors import NothingRecorded, NotFinite
+from oracle.attribution.errors import NotFinite, NothingRecorded
 
 
 class LongSide:

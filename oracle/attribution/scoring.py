@@ -15,10 +15,17 @@ from oracle.attribution.records import Query, Scores
 
 
 def score(
-    model: nn.Module, index: Index, queries: Sequence[Query], *, adapter: str = "default", tokens_at_once: int = 4096
+    model: nn.Module,
+    index: Index,
+    queries: Sequence[Query],
+    *,
+    adapter: str = "default",
+    tokens_at_once: int = 4096,
+    half: bool = False,
 ) -> Scores:
     """Every contributor's influence on every answer.
 
+    `half` computes the queries' gradients in bfloat16, which many processors do several times faster.
     The scale is that of the run's own sums: scores of one index compare with one another, and add up over contributors.
     """
     check_lengths(model, queries)
@@ -36,7 +43,8 @@ def score(
             sums = flat_sums(shard, matrices)
             with at_adapter(matrices, shard.adapter()):
                 for batch in batches(queries, tokens_at_once):
-                    asked = flat(matrices, gradients(model, matrices, batch))
+                    with torch.autocast(next(model.parameters()).device.type, torch.bfloat16, enabled=half):
+                        asked = flat(matrices, gradients(model, matrices, batch))
                     rows = [place[query.id] for query in batch]
                     total[rows] += shard.window.weight * (asked @ sums.T).double()
                     squares[rows] += (shard.window.weight * asked).square().sum(1).double()

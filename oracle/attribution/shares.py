@@ -1,13 +1,13 @@
 """From signed scores to a share proposal. The rule, in the order of its steps:
 
-1. The noise of a score is known before the question is asked: calibration has measured, on answers that have nothing to do
-   with the rows, how large a typical holding's score is beside the length of the question's gradient. It is one noise for
-   all: were it less for those who hold less, moving one's idle rows to another account would pay.
-2. Attribution abstains where the adapter did not raise the answer's log-probability over the base's by `least_gain`, or
-   where no score stands `least_strength` times above the noise. Both limits are measured: not more than one unrelated
-   answer in twenty may pass them.
-3. A score pays by what it exceeds `threshold` times the noise. A negative influence never does; and what is split over n
-   accounts has to exceed it n times.
+1. The noise of a score is known before the question is asked: calibration has measured, on answers that have nothing
+   to do with the rows, how large a typical holding's score is beside the length of the question's gradient. It is one
+   noise for all: were it less for those who hold less, moving one's idle rows to another account would pay.
+2. Attribution abstains where the adapter did not raise the answer's log-probability over the base's by `least_gain`,
+   or where no score stands `least_strength` times above the noise. Both limits are measured: not more than one
+   unrelated answer in twenty may pass them.
+3. A score pays by what it exceeds `threshold` times the noise. A negative influence never does; and what is split over
+   n accounts has to exceed it n times.
 4. What step 3 takes off the positive scores was noise: it stays unattributed, and is not dealt out.
 """
 
@@ -24,9 +24,10 @@ RULE = "soft-threshold/1"
 
 @dataclass(frozen=True)
 class Limits:
-    """Measured by calibration, for one model."""
+    """Measured by calibration, for one model. `noise` is the root mean square of a typical holding's score on an
+    unrelated answer, for a gradient of length one."""
 
-    noise: float  # the root mean square of a typical holding's score on an unrelated answer, for a gradient of length one
+    noise: float
     least_gain: float
     least_strength: float
     threshold: float = 2.0

@@ -13,6 +13,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,9 +52,9 @@ class SpanIndex:
                     f"{found} has {found.stat().st_size} bytes, not {self.config['bytes'][name]}: build it again"
                 )
         self.width: int = self.config["width"]
-        self._text = memoryview(np.memmap(folder / "tokens.bin", np.uint8, "r"))
+        self._text = _view(folder / "tokens.bin", np.dtype(np.uint8))
         # A plain view: an element of it is read several times faster than one of a NumPy array.
-        self._suffixes = memoryview(np.memmap(folder / "suffixes.bin", np.int32, "r"))
+        self._suffixes = _view(folder / "suffixes.bin", np.dtype(np.int32))
         self._starts = np.load(folder / "starts.npy")
         self._start_list: list[int] = self._starts.tolist()
         counts = np.load(folder / "counts.npy").astype(np.float64)
@@ -125,6 +126,11 @@ class SpanIndex:
         return bisect_right(self._start_list, place) - 1
 
 
+def _view(file: Path, dtype: np.dtype[Any]) -> memoryview:
+    mapped: Any = np.memmap(file, dtype, "r")
+    return memoryview(mapped)
+
+
 def _encode(tokens: NDArray[np.int64], width: int) -> NDArray[np.uint8]:
     # One is added: zero is the wall between rows, which no answer contains.
     return (tokens + 1).astype(f">u{width}").view(np.uint8)
@@ -132,10 +138,12 @@ def _encode(tokens: NDArray[np.int64], width: int) -> NDArray[np.uint8]:
 
 def build_spans(folder: Path, rows: Iterator[Sequence[int]] | Sequence[Sequence[int]], vocabulary: int) -> None:
     """Writes the index of these rows of tokens."""
-    from pydivsufsort import divsufsort  # an extra: only building needs it
+    from pydivsufsort import divsufsort  # type: ignore[import-untyped]  # an extra: only building needs it
 
     width = 2 if vocabulary < 2**16 - 1 else 4
-    starts, parts, at = [], [], 0
+    starts: list[int] = []
+    parts: list[NDArray[np.uint8]] = []
+    at = 0
     counts = np.zeros(vocabulary, dtype=np.int64)
     wall = np.array([-1], dtype=np.int64)
     for row in rows:

@@ -26,11 +26,12 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from attribution_jobs import attributed, baselines, engine, figures, world
+from attribution_jobs import baselines, engine, figures, world
 from attribution_jobs.base_model import make_base
 from attribution_jobs.batched import Base
 from attribution_jobs.instance import Instance, Recipe, load, save
 from attribution_jobs.truth import Truth, plan, retrain
+
 from report import ROOT, Report, command_line, markdown_table, text_table, write_section
 
 RECIPE = Recipe("adam", "adam", 5e-3, epochs=8, batch=32, rank=8, alpha=16.0)
@@ -101,13 +102,17 @@ def table(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--instance", type=Path, help="a folder with an instance; without it the reference world is made")
+    parser.add_argument(
+        "--instance", type=Path, help="a folder with an instance; without it the reference world is made"
+    )
     for name, default in (("world", 1), ("query", 1), ("model", 1), ("order", 100), ("subset", 0)):
         parser.add_argument(f"--{name}-seed", type=int, default=default)
     parser.add_argument("--truth-seeds", default="0,1,2", help="of the retrainings, which are averaged")
     parser.add_argument("--recipe", choices=("adam", "smooth"), default="adam", help="of the reference world")
     parser.add_argument("--subsets", type=int, default=40, help="half-subsets of examples, and as many of contributors")
-    parser.add_argument("--quick", action="store_true", help="8 subsets of each kind, one seed: minutes, and wide intervals")
+    parser.add_argument(
+        "--quick", action="store_true", help="8 subsets of each kind, one seed: minutes, and wide intervals"
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--cache", type=Path, default=ROOT / ".cache" / "attribution")
     parser.add_argument("--seed", type=int, default=0)

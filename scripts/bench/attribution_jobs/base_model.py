@@ -1,4 +1,5 @@
-"""The base of the reference world: a Llama of about a million parameters with a vocabulary of its own, made from a seed."""
+"""The base of the reference world: a Llama of about a million parameters with a vocabulary of its own, made from a
+seed."""
 
 from __future__ import annotations
 
@@ -16,10 +17,10 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from attribution_jobs.world import World, pretraining_text
 
 MODULES = (
-    "argparse asyncio base64 collections csv datetime decimal difflib email.message fractions functools heapq html.parser"
-    " http.client inspect io itertools json logging mailbox math multiprocessing.pool operator os pathlib pickle random re"
-    " shutil socket sqlite3 ssl statistics string subprocess tarfile tempfile textwrap threading tkinter typing unittest"
-    " urllib.parse urllib.request uuid xml.dom.minidom zipfile"
+    "argparse asyncio base64 collections csv datetime decimal difflib email.message fractions functools heapq"
+    " html.parser http.client inspect io itertools json logging mailbox math multiprocessing.pool operator os pathlib"
+    " pickle random re shutil socket sqlite3 ssl statistics string subprocess tarfile tempfile textwrap threading"
+    " tkinter typing unittest urllib.parse urllib.request uuid xml.dom.minidom zipfile"
 ).split()
 VOCABULARY = 2048
 

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
+
 from attribution_jobs.batched import Base, Encoded, encode
 from attribution_jobs.figures import Array
 from attribution_jobs.instance import Instance, Recipe
-from torch import Tensor
 
 
 def random_scores(instance: Instance, queries: Sequence[int], seed: int) -> Array:
@@ -50,7 +51,9 @@ class Gradients:
         self.rows = encode(self.base.tokenizer, [(row.prompt, row.completion) for row in instance.rows])
         asked = [instance.queries[i] for i in queries]
         self.queries = encode(self.base.tokenizer, [(query.prompt, query.completion) for query in asked])
-        self.blocks = [size for _, width, out in self.base.shapes() for size in (recipe.rank * width, out * recipe.rank)]
+        self.blocks = [
+            size for _, width, out in self.base.shapes() for size in (recipe.rank * width, out * recipe.rank)
+        ]
 
     def of(self, encoded: Encoded, adapter: Sequence[Tensor], at_once: int = 48) -> Tensor:
         """examples × everything: one adapter for each example, all alike, so that nothing is summed over examples."""
@@ -98,7 +101,8 @@ class Gradients:
         return torch.linalg.solve(gram + damping * gram.diagonal().mean() * eye, (asked @ rows.T).T).T
 
     def _datainf(self, rows: Tensor, asked: Tensor) -> Tensor:
-        """Layer by layer, the inverse of a mean taken as the mean of inverses (Kwon et al. 2024): a rank-one inverse each."""
+        """Layer by layer, the inverse of a mean taken as the mean of inverses (Kwon et al. 2024): a rank-one inverse
+        each."""
         total = torch.zeros(len(asked), len(rows), device=rows.device)
         at = 0
         for size in self.blocks:

@@ -1,7 +1,9 @@
 """Many adapters trained in one pass: they share the base's products, and only their LoRA matrices differ.
 
-A step takes the same place of the same order for each of them, with the rows that each has left out missing. The forward
-pass is Llama's, written out, so that the rows of all adapters are one matrix for the base and a batched product for LoRA;
+A step takes the same place of the same order for each of them, with the rows that each has left out missing. The
+forward
+pass is Llama's, written out, so that the rows of all adapters are one matrix for the base and a batched product for
+LoRA;
 `tests` compare it with transformers and PEFT.
 """
 
@@ -191,7 +193,8 @@ def train(
     seeds: Sequence[int],
     watch: Callable[[int, list[Tensor]], None] | None = None,
 ) -> list[Tensor]:
-    """Trains one adapter for each (rows kept, seed); returns the stacked matrices. `kept` are Booleans over the rows."""
+    """Trains one adapter for each (rows kept, seed); returns the stacked matrices. `kept` are Booleans over the
+    rows."""
     starts = [base.fresh(recipe, seed) for seed in seeds]
     adapters = [torch.stack(same).requires_grad_() for same in zip(*starts)]
     optimizer = Optimizer(adapters, recipe)

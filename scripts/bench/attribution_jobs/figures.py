@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from attribution_jobs.instance import Instance
-from attribution_jobs.truth import Truth
 from numpy.typing import NDArray
 from scipy.stats import rankdata
+
+from attribution_jobs.instance import Instance
+from attribution_jobs.truth import Truth
 
 Array = NDArray[np.float64]
 

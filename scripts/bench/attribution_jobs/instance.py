@@ -35,7 +35,8 @@ class QueryRow:
 class Recipe:
     """How an adapter is trained: the same words for the run that is attributed and for its counterfactuals.
 
-    A row that is left out leaves a gap in its batch: order, steps and denominators stay those of the whole run, so that a
+    A row that is left out leaves a gap in its batch: order, steps and denominators stay those of the whole run, so
+    that a
     difference between two runs is the row's, and not that of another shuffle.
     """
 

@@ -43,7 +43,9 @@ MIDDLE = "a e i o u an el in or ur".split()
 END = "bek dra fal gos lin mar nok pir ras sten tal vik wen zor".split()
 FIRST = "grey old high lost quiet golden broken windy silent northern salty hidden".split()
 SECOND = "port hill bridge tower valley market garden island gate mill crossing shore".split()
-FILLER = "the a some every market road river people morning evening walks sees brings takes old new small big house and or".split()
+FILLER = (
+    "the a some every market road river people morning evening walks sees brings takes old new small big house and or"
+).split()
 
 FACTS, SUBJECTS, PER_SUBJECT = 72, 24, 3
 

@@ -42,7 +42,9 @@ def rows(count: int = 16, seed: int = 0) -> list[Query]:
     made = []
     for i in range(count):
         length = rng.randint(4, 9)
-        made.append(Query(f"row-{i}", tuple(rng.randrange(VOCABULARY) for _ in range(length)), rng.randint(1, length - 1)))
+        made.append(
+            Query(f"row-{i}", tuple(rng.randrange(VOCABULARY) for _ in range(length)), rng.randint(1, length - 1))
+        )
     return made
 
 

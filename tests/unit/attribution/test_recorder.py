@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small import digest, index_of, model, plan, recorded, rows
 
-from oracle.attribution.errors import NothingRecorded, NotFinite, QueryTooLong, UnknownContributor, WrongAdapter
+from oracle.attribution.errors import NotFinite, NothingRecorded, QueryTooLong, UnknownContributor, WrongAdapter
 from oracle.attribution.index import Index, write_index
 from oracle.attribution.layers import captured, lora_matrices
 from oracle.attribution.queries import answer_losses, gradients
