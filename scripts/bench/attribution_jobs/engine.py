@@ -83,6 +83,7 @@ def measure(
     limits = limits_from(_some(scores, [queries[i].id for i in known]), index.rows_of(), raised)
     found = {key: accuracy[key] for key in accuracy}
     found |= pay(instance, truth, scores, queries, raised, limits, asked, fresh)
+    found["splitter_gain"] = splitter_gain(instance, rows, scores, queries, raised, limits, asked, seed)
     found["build_over_training"] = by_people.seconds / plain.seconds
     found["query_seconds"] = query_seconds
     found["query_over_generation"] = query_seconds / generation_seconds(by_people.model, queries[:8], device)
@@ -124,6 +125,37 @@ def pay(
         "least_gain": limits.least_gain,
         "least_strength": limits.least_strength,
     }
+
+
+def splitter_gain(
+    instance: Instance,
+    rows: Array,
+    scores: Scores,
+    queries: Sequence[Query],
+    raised: dict[str, float],
+    limits: Limits,
+    asked: Sequence[int],
+    seed: int,
+    accounts: int = 10,
+) -> float:
+    """The most that any contributor's side gains in all by dealing their rows to ten accounts, after over before."""
+    rng = np.random.default_rng(seed)
+    worst = 0.0
+    for person in instance.contributors:
+        own = np.array([i for i, row in enumerate(instance.rows) if row.owner == person])
+        dealt = rng.integers(0, accounts, len(own))
+        before = after = 0.0
+        for at, i in enumerate(asked):
+            name = queries[i].id
+            values = scores.of(name)
+            before += propose(values, scores.length(name), raised[name], limits).of(person)
+            parts = {f"{person} {k}": float(rows[at, own[dealt == k]].sum()) for k in range(accounts)}
+            split = {other: value for other, value in values.items() if other != person} | parts
+            proposal = propose(split, scores.length(name), raised[name], limits)
+            after += sum(proposal.of(part) for part in parts)
+        if before > 0.01 * len(asked):  # a ratio of dust to dust says nothing
+            worst = max(worst, after / before)
+    return worst
 
 
 @torch.no_grad()
