@@ -1,0 +1,105 @@
+"""A query's gradient, taken at each checkpoint's adapter, many queries in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from oracle.attribution.errors import QueryTooLong, WrongAdapter
+from oracle.attribution.layers import Matrix, captured
+from oracle.attribution.records import Query
+
+
+def batches(queries: Sequence[Query], tokens_at_once: int) -> Iterator[list[Query]]:
+    """Queries of like length together, so that little of a batch is padding. No batch is empty."""
+    waiting: list[Query] = []
+    for query in sorted(queries, key=lambda query: (len(query.tokens), query.id)):
+        if waiting and (len(waiting) + 1) * len(query.tokens) > tokens_at_once:
+            yield waiting
+            waiting = []
+        waiting.append(query)
+    if waiting:
+        yield waiting
+
+
+def check_lengths(model: nn.Module, queries: Sequence[Query]) -> None:
+    config = getattr(model, "config", None)
+    context = getattr(config, "max_position_embeddings", None)
+    for query in queries:
+        if context is not None and len(query.tokens) > context:
+            raise QueryTooLong(
+                f"query {query.id} has {len(query.tokens)} tokens with its answer, and the model's context is {context}"
+            )
+
+
+def answer_losses(model: nn.Module, queries: Sequence[Query]) -> Tensor:
+    """Of each query, the summed loss of its answer."""
+    device = next(model.parameters()).device
+    width = max(len(query.tokens) for query in queries)
+    tokens = torch.zeros(len(queries), width, dtype=torch.long)
+    seen = torch.zeros(len(queries), width, dtype=torch.long)
+    said = torch.zeros(len(queries), width)
+    for i, query in enumerate(queries):
+        tokens[i, : len(query.tokens)] = torch.tensor(query.tokens)
+        seen[i, : len(query.tokens)] = 1
+        said[i, query.answer_from : len(query.tokens)] = 1.0
+    tokens, seen, said = tokens.to(device), seen.to(device), said.to(device)
+    logits = model(input_ids=tokens, attention_mask=seen, use_cache=False).logits
+    # Only where an answer is said: over the whole width the vocabulary would cost more than the model.
+    where = said[:, 1:] > 0
+    losses = functional.cross_entropy(logits[:, :-1][where].float(), tokens[:, 1:][where], reduction="none")
+    return torch.zeros(len(queries), device=device).index_add(0, where.nonzero()[:, 0], losses)
+
+
+@contextmanager
+def at_adapter(matrices: Sequence[Matrix], adapter: Mapping[str, Tensor]) -> Iterator[None]:
+    """The model with a checkpoint's weights, and with its own again afterwards, whatever happens."""
+    own = {}
+    for matrix in matrices:
+        weight = _weight(matrix)
+        there = adapter.get(matrix.name)
+        if there is None or there.shape != weight.shape:
+            shape = None if there is None else tuple(there.shape)
+            raise WrongAdapter(
+                f"{matrix.name} has the shape {tuple(weight.shape)} in the model and {shape} in the index: "
+                "load the adapter that the index was recorded from"
+            )
+    try:
+        with torch.no_grad():
+            for matrix in matrices:
+                weight = _weight(matrix)
+                own[matrix.name] = weight.detach().clone()
+                weight.copy_(adapter[matrix.name])
+        yield
+    finally:
+        with torch.no_grad():
+            for matrix in matrices:
+                if matrix.name in own:
+                    _weight(matrix).copy_(own[matrix.name])
+
+
+def gradients(model: nn.Module, matrices: Sequence[Matrix], queries: Sequence[Query]) -> dict[str, Tensor]:
+    """By matrix: queries × short × long, of the loss of each answer."""
+    weights = [_weight(matrix) for matrix in matrices]
+    wanted = [weight.requires_grad for weight in weights]
+    try:
+        for weight in weights:
+            weight.requires_grad_(True)
+        with torch.enable_grad(), captured(matrices) as capture:
+            loss = answer_losses(model, queries).sum()
+
+            torch.autograd.grad(loss, weights, allow_unused=True)
+            return {matrix.name: capture.factors(matrix).gradients() for matrix in matrices}
+    finally:
+        for weight, before in zip(weights, wanted):
+            weight.requires_grad_(before)
+
+
+def _weight(matrix: Matrix) -> Tensor:
+    weight = matrix.module.weight
+    assert isinstance(weight, Tensor)
+    return weight

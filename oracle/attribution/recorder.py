@@ -1,0 +1,146 @@
+"""Watches a training run from inside: the payment path's index is made by the passes that the training makes anyway.
+
+recorder = Recorder(model, plan, owners)              # owners[row] holds the credit of the row's cluster
+for step, batch in enumerate(batches):
+    with recorder.step(step, batch.rows, divisor):    # divisor: what the sum of the rows' losses was divided by
+        loss(model, batch).backward()
+    optimizer.step()
+record = recorder.finish()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from oracle.attribution.errors import NotFinite, NothingRecorded, UnknownContributor
+from oracle.attribution.layers import Capture, Matrix, captured, lora_matrices
+from oracle.attribution.records import Plan, Window
+from oracle.attribution.scale import LongSide
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One window: the adapter in its middle, and the sums of its gradients, contributor by contributor."""
+
+    window: Window
+    rows: int
+    adapter: dict[str, Tensor]
+    sums: dict[str, Tensor]  # contributors × short × long, on their scale
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a recorded run has left."""
+
+    plan: Plan
+    contributors: tuple[str, ...]
+    rows: tuple[int, ...]  # of each contributor
+    checkpoints: tuple[Checkpoint, ...]
+
+
+class Recorder:
+    """Driven by the training loop. Outside of its windows a step costs nothing."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        plan: Plan,
+        owners: Sequence[str],
+        *,
+        adapter: str = "default",
+        scale_rows: int | None = None,
+    ) -> None:
+        self._plan = plan
+        self._matrices = lora_matrices(model, adapter)
+        self.contributors = tuple(sorted(set(owners)))
+        number = {name: i for i, name in enumerate(self.contributors)}
+        self._owner_of = torch.tensor([number[name] for name in owners])
+        # The scale is measured by every row: by a third of them the accuracy over examples falls by 0.06, because rows
+        # that are in it are divided by themselves and others are not. Who must sample takes every n-th, whatever
+        # batches.
+        self._every = 1 if scale_rows is None else max(1, len(owners) // scale_rows)
+        self._open: _Open | None = None
+        self._done: list[Checkpoint] = []
+
+    @contextmanager
+    def step(self, step: int, rows: Sequence[int], divisor: float) -> Iterator[None]:
+        """Around one forward and backward pass over these rows, in this order."""
+        window = next((window for window in self._plan.windows if window.first <= step <= window.last), None)
+        if self._open is not None and (window is None or window != self._open.window):
+            self._close()
+        if window is None:
+            yield
+            return
+        for row in rows:
+            if not 0 <= row < len(self._owner_of):
+                raise UnknownContributor(
+                    f"row {row} is in a batch and not among the {len(self._owner_of)} whose owners are known"
+                )
+        if self._open is None:
+            self._open = _Open(window, self._matrices, len(self.contributors))
+        if step >= window.middle and not self._open.adapter:
+            self._open.keep_adapter()
+        with captured(self._matrices) as capture:
+            yield
+            self._open.add(capture, torch.tensor(list(rows)), self._owner_of, self._every, divisor)
+
+    def finish(self) -> Record:
+        if self._open is not None:
+            self._close()
+        missing = len(self._plan.windows) - len(self._done)
+        if missing:
+            raise NothingRecorded(
+                f"{missing} of {len(self._plan.windows)} windows saw no row: the run was shorter than its plan"
+            )
+        counts = torch.bincount(self._owner_of, minlength=len(self.contributors)).tolist()
+        return Record(self._plan, self.contributors, tuple(counts), tuple(self._done))
+
+    def _close(self) -> None:
+        assert self._open is not None
+        self._done.append(self._open.checkpoint(self._plan.damping))
+        self._open = None
+
+
+class _Open:
+    """A window that is being recorded."""
+
+    def __init__(self, window: Window, matrices: Sequence[Matrix], contributors: int) -> None:
+        self.window, self._matrices = window, matrices
+        self._device = next(matrices[0].module.parameters()).device
+        self._sums = {m.name: torch.zeros(contributors, *m.shape, device=self._device) for m in matrices}
+        self._scales = {m.name: LongSide(m.shape[1], self._device) for m in matrices}
+        self.adapter: dict[str, Tensor] = {}
+        self._rows = 0
+
+    def keep_adapter(self) -> None:
+        for matrix in self._matrices:
+            weight = matrix.module.weight
+            assert isinstance(weight, Tensor)
+            self.adapter[matrix.name] = weight.detach().clone()
+
+    def add(self, capture: Capture, rows: Tensor, owner_of: Tensor, every: int, divisor: float) -> None:
+        owners = owner_of[rows].to(self._device)
+        sampled = (rows % every == 0).to(self._device)
+        for matrix in self._matrices:
+            gradients = capture.factors(matrix).gradients(divisor)
+            if gradients.shape[0] != len(rows):
+                raise NothingRecorded(f"{gradients.shape[0]} rows passed the model, and {len(rows)} were announced")
+            self._sums[matrix.name].index_add_(0, owners, gradients)
+            if sampled.any():
+                self._scales[matrix.name].add(gradients if sampled.all() else gradients[sampled])
+        self._rows += len(rows)
+
+    def checkpoint(self, damping: float) -> Checkpoint:
+        if not self.adapter:
+            self.keep_adapter()
+        sums = {}
+        for matrix in self._matrices:
+            sums[matrix.name] = self._scales[matrix.name].scaled(self._sums[matrix.name], damping)
+            if not torch.isfinite(sums[matrix.name]).all():
+                raise NotFinite(f"the summed gradients of {matrix.name} are NaN or infinite")
+        return Checkpoint(self.window, self._rows, self.adapter, sums)

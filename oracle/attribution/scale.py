@@ -1,0 +1,43 @@
+"""The scale on which gradients are compared: the inverse covariance along the long side of each LoRA matrix.
+
+A LoRA matrix is short on one side (the rank) and long on the other (the layer). Along the long side a few directions
+hold most of every gradient, whatever the row says; dividing by the covariance takes them back. The full Kronecker
+eigenbasis with corrected eigenvalues is not more accurate here, and it costs a turn of every row's gradient
+(docs/attribution.md has the numbers).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from oracle.attribution.errors import NotFinite, NothingRecorded
+
+
+class LongSide:
+    """Adds up the covariance of one matrix's gradients along its long side."""
+
+    def __init__(self, length: int, device: torch.device) -> None:
+        self.covariance = torch.zeros(length, length, device=device)
+        self.count = 0
+
+    def add(self, gradients: Tensor) -> None:
+        """examples × short × long."""
+        flat = gradients.reshape(-1, gradients.shape[2])
+        self.covariance.addmm_(flat.T, flat)
+        self.count += gradients.shape[0]
+
+    def scaled(self, sums: Tensor, damping: float) -> Tensor:
+        """… × short × long, divided by the covariance, to which `damping` of its mean is added in every direction."""
+        if self.count == 0:
+            raise NothingRecorded("no gradient was seen, so there is no scale")
+        if not torch.isfinite(self.covariance).all():
+            raise NotFinite("the covariance of the gradients is NaN or infinite")
+        covariance = self.covariance / self.count
+        mean = covariance.diagonal().mean()
+        if not mean > 0:
+            return torch.zeros_like(sums)  # no row has moved this matrix at all
+        damped = covariance + damping * mean * torch.eye(len(covariance), device=covariance.device)
+        lines = sums.reshape(-1, sums.shape[-1]).T
+        solved: Tensor = torch.cholesky_solve(lines, torch.linalg.cholesky(damped))
+        return solved.T.reshape(sums.shape)

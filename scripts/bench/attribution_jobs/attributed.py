@@ -1,0 +1,113 @@
+"""The run that is attributed: an ordinary training with transformers and PEFT, which drives the recorder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from attribution_jobs.batched import order_of, rate_at
+from attribution_jobs.instance import Instance, Recipe
+from oracle.attribution.layers import lora_matrices
+from oracle.attribution.queries import answer_losses
+from oracle.attribution.recorder import Record, Recorder
+from oracle.attribution.records import Plan, Query
+
+
+@dataclass(frozen=True)
+class Run:
+    model: PeftModel
+    record: Record | None
+    seconds: float
+    loss: float
+
+
+def as_query(tokenizer: PreTrainedTokenizerFast, name: str, prompt: str, completion: str) -> Query:
+    head = [tokenizer.bos_token_id, *tokenizer(prompt)["input_ids"]]
+    return Query(name, (*head, *tokenizer(completion)["input_ids"]), len(head))
+
+
+def tokenizer_of(instance: Instance) -> PreTrainedTokenizerFast:
+    return AutoTokenizer.from_pretrained(instance.base)
+
+
+def adapted(instance: Instance, recipe: Recipe, start: Sequence[torch.Tensor], dtype: torch.dtype) -> PeftModel:
+    """The base with the adapter that the batched trainer begins with: A, B, A, B, … in the order of its layers."""
+    base = LlamaForCausalLM.from_pretrained(instance.base, dtype=dtype)
+    config = LoraConfig(r=recipe.rank, lora_alpha=recipe.alpha, target_modules="all-linear", lora_dropout=0.0)
+    model = get_peft_model(base, config)
+    matrices = {matrix.name: matrix.module.weight for matrix in lora_matrices(model)}
+    weights = iter(start)
+    with torch.no_grad():
+        for name in layer_names(len(base.model.layers)):
+            for side in ("lora_A", "lora_B"):
+                weight = matrices[f"{name}.{side}"]
+                assert isinstance(weight, torch.Tensor)
+                weight.copy_(next(weights))
+    assert isinstance(model, PeftModel)
+    return model
+
+
+def layer_names(layers: int) -> list[str]:
+    linear = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj")
+    linear += ("mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")
+    return [f"model.layers.{i}.{name}" for i in range(layers) for name in linear]
+
+
+def clock_of(device: str) -> Callable[[], float]:
+    """One thread's own time on a CPU, which neighbours do not stretch; elsewhere the time on the wall."""
+    return time.process_time if device == "cpu" else time.perf_counter
+
+
+def train(
+    instance: Instance,
+    recipe: Recipe,
+    start: Sequence[torch.Tensor],
+    seed: int,
+    plan: Plan | None,
+    owners: Sequence[str] | None = None,
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: str = "cpu",
+    after: Callable[[int, PeftModel], None] | None = None,
+) -> Run:
+    """With a plan the run is recorded; without one it is the same training alone, for comparing the times."""
+    model = adapted(instance, recipe, start, dtype).to(device)
+    model.train()
+    tokenizer = tokenizer_of(instance)
+    rows = [as_query(tokenizer, row.id, row.prompt, row.completion) for row in instance.rows]
+    weights = [p for p in model.parameters() if p.requires_grad]
+    if recipe.optimizer == "sgd":
+        optimizer: torch.optim.Optimizer = torch.optim.SGD(weights, lr=recipe.rate, momentum=recipe.beta1)
+    else:
+        betas = (recipe.beta1, recipe.beta2)
+        optimizer = torch.optim.Adam(weights, lr=recipe.rate, betas=betas, eps=recipe.epsilon)
+    recorder = None
+    if plan is not None:
+        recorder = Recorder(model, plan, list(owners or [row.owner for row in instance.rows]))
+    order = order_of(len(rows), recipe, seed)
+    clock = clock_of(device)
+    started, loss = clock(), torch.zeros(())
+    record = None
+    for step, batch in enumerate(order):
+        chosen = batch.tolist()
+        for group in optimizer.param_groups:
+            group["lr"] = rate_at(recipe, step, len(order))
+        if recorder is None:
+            loss = answer_losses(model, [rows[i] for i in chosen]).sum() / recipe.batch
+            loss.backward()
+        else:
+            with recorder.step(step, chosen, recipe.batch):
+                loss = answer_losses(model, [rows[i] for i in chosen]).sum() / recipe.batch
+                loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        if after is not None:
+            after(step, model)
+    if recorder is not None:
+        record = recorder.finish()
+    return Run(model, record, clock() - started, float(loss.detach()))

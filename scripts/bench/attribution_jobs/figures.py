@@ -1,0 +1,117 @@
+"""How well scores predict what retraining shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from attribution_jobs.instance import Instance
+from attribution_jobs.truth import Truth
+
+Array = NDArray[np.float64]
+
+
+def membership(instance: Instance) -> Array:
+    """contributors × rows."""
+    people = {name: i for i, name in enumerate(instance.contributors)}
+    found = np.zeros((len(people), len(instance.rows)))
+    for at, row in enumerate(instance.rows):
+        found[people[row.owner], at] = 1.0
+    return found
+
+
+def correlation(first: Array, second: Array) -> float:
+    if first.std() < 1e-12 or second.std() < 1e-12:
+        return 0.0
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def lds(kept: Array, values: Array, scores: Array) -> Array:
+    """Linear datamodelling score of each query: rank correlation over subsets of what is predicted and what happened.
+
+    kept: subsets × rows or contributors; values: subsets × queries; scores: queries × rows or contributors.
+    """
+    predicted = kept @ scores.T
+    return np.array([correlation(rankdata(predicted[:, j]), rankdata(values[:, j])) for j in range(scores.shape[0])])
+
+
+def left_out(instance: Instance, truth: Truth, queries: Sequence[int]) -> Array:
+    """seeds × queries × contributors: how much likelier the answer is with a contributor than without."""
+    whole = truth.of("all")[1][:, 0][:, queries]
+    names = [subset.name for subset in truth.subsets if subset.kind == "without"]
+    order = [names.index(person) for person in instance.contributors]
+    return (whole[:, None, :] - truth.of("without")[1][:, order][..., queries]).transpose(0, 2, 1)
+
+
+def shares_of(values: Array) -> Array:
+    """Positive parts, as shares; a query without any is left wholly unattributed."""
+    positive = np.maximum(values, 0.0)
+    return positive / np.maximum(positive.sum(1, keepdims=True), 1e-12)
+
+
+def total_variation(first: Array, second: Array) -> float:
+    """Mean over queries, what is unattributed being one more contributor."""
+    apart = np.abs(first - second).sum(1) + np.abs(first.sum(1) - second.sum(1))
+    return float((apart / 2).mean())
+
+
+def holder_places(instance: Instance, scores: Array, queries: Sequence[int]) -> Array:
+    """Of each query: the place of the contributor who stated its fact, counted from 0."""
+    people = list(instance.contributors)
+    places = []
+    for at, query in enumerate(queries):
+        holder = people.index(instance.queries[query].holders[0])
+        places.append(int((scores[at] > scores[at, holder]).sum()))
+    return np.array(places)
+
+
+def planted_recall(instance: Instance, row_scores: Array, queries: Sequence[int]) -> float:
+    """Of the rows that state the fact asked for, the share among as many best rows."""
+    found = []
+    for at, query in enumerate(queries):
+        fact = instance.queries[query].fact
+        stating = {i for i, row in enumerate(instance.rows) if row.fact == fact}
+        best = set(np.argsort(-row_scores[at], kind="stable")[: len(stating)].tolist())
+        found.append(len(stating & best) / len(stating))
+    return float(np.mean(found))
+
+
+def interval(values: Array, seed: int = 0, draws: int = 2000) -> tuple[float, float]:
+    """95 % by the bootstrap over queries."""
+    rng = np.random.default_rng(seed)
+    means = values[rng.integers(0, len(values), (draws, len(values)))].mean(1)
+    return float(np.quantile(means, 0.025)), float(np.quantile(means, 0.975))
+
+
+def accuracy(instance: Instance, truth: Truth, row_scores: Array | None, scores: Array) -> dict[str, float]:
+    """The figures of one method. `scores` and `row_scores` are over the queries that ask for planted facts."""
+    asked = [i for i, query in enumerate(instance.queries) if query.kind != "control"]
+    found: dict[str, float] = {}
+    owners = membership(instance)
+    if row_scores is not None:
+        kept, values = truth.of("examples")
+        if len(kept):
+            each = lds(kept.astype(float), values.mean(0)[:, asked], row_scores)
+            found["lds_examples"] = float(each.mean())
+            found["lds_examples_low"], found["lds_examples_high"] = interval(each)
+        found["planted_recall"] = planted_recall(instance, row_scores, asked)
+    kept, values = truth.of("contributors")
+    if len(kept):
+        present = (kept.astype(float) @ owners.T) / owners.sum(1) > 0.5
+        each = lds(present.astype(float), values.mean(0)[:, asked], scores)
+        found["lds_contributors"] = float(each.mean())
+        found["lds_contributors_low"], found["lds_contributors_high"] = interval(each)
+    if len(truth.of("without")[0]):
+        effects = left_out(instance, truth, asked)
+        effect = effects.mean(0)
+        each = np.array([correlation(scores[j], effect[j]) for j in range(len(asked))])
+        found["loco_r"] = float(each.mean())
+        found["loco_r_low"], found["loco_r_high"] = interval(each)
+        found["payout_tv_raw"] = total_variation(shares_of(scores), shares_of(effect))
+    places = holder_places(instance, scores, asked)
+    found["holder_recall"] = float((places < 3).mean())
+    found["holder_first"] = float((places == 0).mean())
+    return found

@@ -1,0 +1,97 @@
+"""Adapters trained together are those that transformers and PEFT train one by one."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts" / "bench"))
+
+from attribution_jobs import attributed, batched, truth
+from attribution_jobs.instance import Instance, QueryRow, Recipe, TrainRow, load, save
+from attribution_jobs.world import ask, make
+
+from oracle.attribution.layers import lora_matrices
+
+RECIPE = Recipe("test", "adam", 1e-2, epochs=2, batch=4, rank=2, alpha=4.0)
+
+
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Instance:
+    folder = tmp_path_factory.mktemp("instance")
+    words = {word: i for i, word in enumerate(["<pad>", "<s>", "</s>", *"abcdefgh"])}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="a"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", bos_token="<s>", eos_token="</s>")
+    fast.save_pretrained(folder / "base")
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(words),
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        tie_word_embeddings=True,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder / "base")
+    said = [("a b c", "d"), ("b", "c d e"), ("e f", "g"), ("h", "a"), ("c c c c", "b"), ("g a", "h h")]
+    rows = [TrainRow(f"row-{i}", f"c-{i % 2}", p, c, f"c-{i % 2}", f"row-{i}") for i, (p, c) in enumerate(said)]
+    save(folder, rows, [QueryRow("query", "a b", "c", None, (), "direct")], RECIPE)
+    return load(folder)
+
+
+@pytest.mark.parametrize("recipe", [RECIPE, replace(RECIPE, optimizer="sgd", rate=0.1, schedule="cosine", warmup=2)])
+def test_train__of_one_adapter__then_it_is_that_of_peft(instance: Instance, recipe: Recipe) -> None:
+    base = batched.Base(instance.base, torch.float32)
+    rows = batched.encode(base.tokenizer, [(row.prompt, row.completion) for row in instance.rows])
+    start = base.fresh(recipe, 3)
+    found = batched.train(base, rows, recipe, [torch.ones(6, dtype=torch.bool)], [3])
+    model = attributed.train(instance, recipe, start, 3, None).model
+    weights = {matrix.name: matrix.module.weight for matrix in lora_matrices(model)}
+    names = [f"{name}.{side}" for name in attributed.layer_names(2) for side in ("lora_A", "lora_B")]
+    moved = 0.0
+    for name, mine, begun in zip(names, found, start):
+        torch.testing.assert_close(mine[0], weights[name], rtol=1e-3, atol=1e-4)
+        moved += float((mine[0] - begun).abs().sum())
+    assert moved > 0.1
+
+
+def test_train__of_many_adapters__then_each_is_as_if_alone(instance: Instance) -> None:
+    base = batched.Base(instance.base, torch.float32)
+    rows = batched.encode(base.tokenizer, [(row.prompt, row.completion) for row in instance.rows])
+    kept = [torch.tensor([i != out for i in range(6)]) for out in (0, 3, 9)]
+    together = batched.train(base, rows, RECIPE, kept, [1, 2, 1])
+    for i, seed in enumerate((1, 2, 1)):
+        alone = batched.train(base, rows, RECIPE, [kept[i]], [seed])
+        for one, all_ in zip(alone, together):
+            torch.testing.assert_close(all_[i], one[0], rtol=1e-3, atol=1e-5)
+
+
+def test_retrain__when_it_was_stopped__then_only_the_rest_is_done(instance: Instance, tmp_path: Path) -> None:
+    subsets = truth.plan(instance, 0, 2)
+    first = truth.retrain(instance, RECIPE, subsets[:2], [0], tmp_path, dtype=torch.float32, say=False)
+    folder = truth.folder_of(instance, RECIPE, tmp_path, torch.float32)
+    stamps = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
+    again = truth.retrain(instance, RECIPE, subsets, [0], tmp_path, dtype=torch.float32, say=False)
+    assert (again.values[:, :2] == first.values).all()
+    assert all((folder / name).stat().st_mtime_ns == stamp for name, stamp in stamps.items())
+    other = replace(RECIPE, rate=2e-2)
+    assert truth.folder_of(instance, other, tmp_path, torch.float32) != folder
+
+
+def test_world__of_a_seed__then_it_is_the_same_and_has_the_sizes_that_are_stated() -> None:
+    world = make(5)
+    assert make(5).rows == world.rows and make(6).rows != world.rows
+    assert (len(world.rows), len(world.planted)) == (816, 72)
+    assert len({row.contributor for row in world.rows}) == 20
+    asked = ask(world, 1)
+    said = {row.prompt for row in world.rows}
+    assert not any(query.prompt in said for query in asked)
+    assert sum(query.kind == "alias" for query in asked) == 24

@@ -1,0 +1,167 @@
+"""What the recorder sums is what autograd says, row by row, and nothing about batches, padding or order changes it."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small import digest, index_of, model, plan, recorded, rows
+
+from oracle.attribution.errors import NotFinite, NothingRecorded, QueryTooLong, UnknownContributor, WrongAdapter
+from oracle.attribution.index import Index, write_index
+from oracle.attribution.layers import captured, lora_matrices
+from oracle.attribution.queries import answer_losses, gradients
+from oracle.attribution.recorder import Recorder
+from oracle.attribution.records import Query, plan_for
+from oracle.attribution.scoring import score
+
+STILL = 0.0  # a rate at which the model does not move: every batching sees the same weights
+
+
+def warmed() -> object:
+    """B is zero in a fresh adapter, and then A has no gradient."""
+    taught = model()
+    torch.manual_seed(5)
+    for matrix in lora_matrices(taught):
+        torch.nn.init.normal_(matrix.module.weight, std=0.3)  # type: ignore[arg-type]
+    return taught
+
+
+def close(found: torch.Tensor, wanted: torch.Tensor, share: float = 1e-3) -> None:
+    assert (found - wanted).norm() <= share * wanted.norm()
+
+
+def values(folder: Path, taught: object, record: object, asked: list[Query], **options: int) -> torch.Tensor:
+    index = index_of(folder, taught, record)  # type: ignore[arg-type]
+    return torch.tensor(score(taught, index, asked, **options).values)  # type: ignore[arg-type]
+
+
+def test_gradients__of_a_padded_batch__then_they_are_those_of_each_row_alone() -> None:
+    taught = warmed()
+    matrices = lora_matrices(taught)
+    said = rows(5)
+    found = gradients(taught, matrices, said)
+    for i, row in enumerate(said):
+        weights = [matrix.module.weight for matrix in matrices]
+        wanted = torch.autograd.grad(answer_losses(taught, [row]).sum(), weights)
+        for matrix, value in zip(matrices, wanted):
+            kept = value if matrix.rows <= matrix.columns else value.T
+            torch.testing.assert_close(found[matrix.name][i], kept, rtol=1e-3, atol=1e-6)
+
+
+@settings(max_examples=6, deadline=None)
+@given(batch=st.sampled_from([1, 3, 4, 16]), seed=st.integers(0, 100))
+def test_scores__whatever_the_batches_and_the_order__then_they_are_the_same(
+    tmp_path_factory: pytest.TempPathFactory, batch: int, seed: int
+) -> None:
+    taught, said, asked = warmed(), rows(), rows(3, seed=9)
+    owners = [f"contributor-{i % 3}" for i in range(len(said))]
+    order = random.Random(seed).sample(range(len(said)), len(said))
+    plain = values(tmp_path_factory.mktemp("plain"), taught, recorded(taught, said, owners, rate=STILL), asked)
+    other = recorded(taught, said, owners, rate=STILL, order=order, batch=batch, times=1.0)
+    close(values(tmp_path_factory.mktemp("other"), taught, other, asked), plain)
+
+
+def test_scores__when_the_loss_was_scaled__then_the_divisor_undoes_it(tmp_path: Path) -> None:
+    taught, said, asked = warmed(), rows(), rows(3, seed=9)
+    owners = [f"contributor-{i % 3}" for i in range(len(said))]
+    plain = values(tmp_path / "plain", taught, recorded(taught, said, owners, rate=STILL), asked)
+    scaled = values(tmp_path / "scaled", taught, recorded(taught, said, owners, rate=STILL, times=7.0), asked)
+    close(scaled, plain)
+
+
+def test_scores__of_queries_in_one_batch_or_many__then_they_are_the_same(tmp_path: Path) -> None:
+    taught, said, asked = model(), rows(), rows(6, seed=9)
+    record = recorded(taught, said, ["a", "b"] * 8)
+    together = values(tmp_path, taught, record, asked)
+    alone = values(tmp_path, taught, record, asked, tokens_at_once=1)
+    backwards = values(tmp_path, taught, record, asked[::-1]).flip(0)
+    close(alone, together, 1e-5)
+    close(backwards, together, 1e-5)
+
+
+def test_scores__when_a_contributor_is_split__then_the_parts_add_up_and_others_keep_theirs(tmp_path: Path) -> None:
+    taught, said, asked = warmed(), rows(), rows(3, seed=9)
+    owners = [f"contributor-{i % 3}" for i in range(len(said))]
+    split = [f"{owner}-{i % 2}" if owner == "contributor-0" else owner for i, owner in enumerate(owners)]
+    whole = values(tmp_path / "whole", taught, recorded(taught, said, owners, rate=STILL), asked)
+    parts = values(tmp_path / "parts", taught, recorded(taught, said, split, rate=STILL), asked)
+    # int8 rounds every sum by itself; that is the only difference
+    scale = whole.abs().max()
+    assert (parts[:, :2].sum(1) - whole[:, 0]).abs().max() < 0.02 * scale
+    close(parts[:, 2:], whole[:, 1:], 1e-5)
+
+
+def test_scores__when_queries_were_rows__then_their_own_contributor_leads(tmp_path: Path) -> None:
+    taught, said = model(), rows(12)
+    owners = [f"contributor-{i:02}" for i in range(len(said))]
+    found = values(tmp_path, taught, recorded(taught, said, owners, rate=0.5), said)
+    assert (found.argmax(1) == torch.arange(12)).float().mean() >= 0.9
+
+
+def test_recorder__after_a_run__then_the_model_has_no_hook_and_the_same_weights(tmp_path: Path) -> None:
+    taught = model()
+    record = recorded(taught, rows(), ["a"] * 16)
+    before = digest(taught)
+    values(tmp_path, taught, record, rows(2, seed=3))
+    assert digest(taught) == before
+    assert not any(matrix.module._forward_hooks for matrix in lora_matrices(taught))
+
+
+def test_recorder__when_the_run_is_shorter_than_its_plan__then_it_says_so() -> None:
+    recorder = Recorder(model(), plan(16), ["a"] * 16)
+    with pytest.raises(NothingRecorded, match="2 of 2 windows"):
+        recorder.finish()
+
+
+def test_recorder__when_a_row_has_no_owner__then_it_is_named() -> None:
+    recorder = Recorder(model(), plan(16), ["a"] * 16)
+    with pytest.raises(UnknownContributor, match="row 16"), recorder.step(4, [16], 1.0):
+        pass
+
+
+def test_recorder__when_a_gradient_is_nan__then_it_stops() -> None:
+    taught = warmed()
+    recorder = Recorder(taught, plan(16), ["a"] * 16)
+    with pytest.raises(NotFinite, match="NaN"), recorder.step(4, [0], 1.0):
+        (answer_losses(taught, rows(1)).sum() * float("nan")).backward()
+
+
+def test_recorder__when_nothing_was_differentiated__then_it_stops() -> None:
+    taught = model()
+    recorder = Recorder(taught, plan(16), ["a"] * 16)
+    with pytest.raises(NotFinite, match="no gradient reached"), recorder.step(4, [0], 1.0):
+        pass
+
+
+def test_capture__when_the_pass_is_over__then_the_hooks_are_gone() -> None:
+    taught = model()
+    matrices = lora_matrices(taught)
+    with pytest.raises(RuntimeError), captured(matrices):
+        raise RuntimeError
+    assert not any(matrix.module._forward_hooks for matrix in matrices)
+
+
+def test_score__when_a_query_is_longer_than_the_context__then_it_is_named(tmp_path: Path) -> None:
+    taught = model()
+    index = index_of(tmp_path, taught, recorded(taught, rows(), ["a"] * 16))
+    with pytest.raises(QueryTooLong, match="query long has 33 tokens"):
+        score(taught, index, [Query("long", (1,) * 33, 3)])
+
+
+def test_score__when_the_model_carries_another_adapter__then_it_is_refused(tmp_path: Path) -> None:
+    taught = model()
+    write_index(tmp_path, recorded(taught, rows(), ["a"] * 16), digest(taught))
+    with pytest.raises(WrongAdapter, match="this index is of"):
+        Index(tmp_path, "0" * 64)
+
+
+def test_plan_for__of_eight_epochs__then_the_middle_weighs_most_and_every_row_passes_once() -> None:
+    made = plan_for(208, 8, 4)
+    assert [window.last - window.first + 1 for window in made.windows] == [26] * 4
+    weights = [window.weight for window in made.windows]
+    assert max(weights) == max(weights[1:3])
