@@ -69,10 +69,14 @@ class Ground:
     # Data
 
     @cached_property
+    def blobs(self) -> Blobs:
+        return Blobs(self.settings.blob_store)
+
+    @cached_property
     def stores(self) -> Stores:
         spool = Blobs(str(self.settings.home / "spool"))
         vault = Vault(self.settings.key_store, self.settings.master_key) if self.settings.master_key.exists() else None
-        return Stores(Blobs(self.settings.blob_store), spool, vault)
+        return Stores(self.blobs, spool, vault)
 
     @cached_property
     def pipeline(self) -> Pipeline:

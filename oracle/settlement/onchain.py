@@ -184,7 +184,7 @@ class Onchain:
                 )
                 for name, call, values, _ in part
             ]
-            answers = self._rpc.batch(requests, _answered)
+            answers = self._rpc.read(requests, _answered)
             found += [decode(kind, bytes.fromhex(answer[2:])) for (_, _, _, kind), answer in zip(part, answers)]
         return found
 
