@@ -61,9 +61,14 @@ def test_scores__whatever_the_batches_and_the_order__then_they_are_the_same(
     taught, said, asked = warmed(), rows(), rows(3, seed=9)
     owners = [f"contributor-{i % 3}" for i in range(len(said))]
     order = random.Random(seed).sample(range(len(said)), len(said))
-    plain = values(tmp_path_factory.mktemp("plain"), taught, recorded(taught, said, owners, rate=STILL), asked)
-    other = recorded(taught, said, owners, rate=STILL, order=order, batch=batch, times=1.0)
-    close(values(tmp_path_factory.mktemp("other"), taught, other, asked), plain)
+    plain = recorded(taught, said, owners, rate=STILL)
+    other = recorded(taught, said, owners, rate=STILL, order=order, batch=batch)
+    for one, two in zip(plain.checkpoints, other.checkpoints):
+        for name in one.sums:
+            close(two.sums[name], one.sums[name], 1e-4)
+    # A sum that lies between two codes of int8 may be rounded to either: a step of one entry, in a model of a few.
+    scores = [values(tmp_path_factory.mktemp("index"), taught, record, asked) for record in (plain, other)]
+    close(scores[1], scores[0], 1e-2)
 
 
 def test_scores__when_the_loss_was_scaled__then_the_divisor_undoes_it(tmp_path: Path) -> None:
