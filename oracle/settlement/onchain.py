@@ -221,9 +221,10 @@ def _types(inner: str) -> list[str]:
     return [*found, inner[start:]] if inner else []
 
 
-def _answered(answers: list[Any]) -> None:
+def _answered(answers: list[Any]) -> list[str]:
     for answer in answers:
         if isinstance(answer, NodeError):
             raise BadAnswer(str(answer))
         if not isinstance(answer, str) or len(answer) < 66:
             raise BadAnswer(f"eth_call answers {answer!r}: does the contract stand there at that block?")
+    return answers
