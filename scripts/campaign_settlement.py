@@ -48,7 +48,7 @@ from oracle.settlement.verify import Signed  # noqa: E402
 from oracle.store import batches  # noqa: E402
 from oracle.store.batches import State  # noqa: E402
 from oracle.store.database import Database  # noqa: E402
-from oracle.store.intents import INTENTS, listed  # noqa: E402
+from oracle.store.intents import INTENTS, in_states  # noqa: E402
 from oracle.store.receipts import Attribution, Credit, Terms  # noqa: E402
 from oracle.types import Address, BasisPoints, ChainId, Wei  # noqa: E402
 
@@ -165,7 +165,7 @@ class Run:
     def look(self) -> None:
         """A person looks at what is parked: after a restored backup the journal has forgotten what it sent."""
         with self.stage.database.reading() as connection:
-            parked = [one.key for one in listed(connection, ChainId(CHAIN), ("parked",), 10)]
+            parked = [one.key for one in in_states(connection, ChainId(CHAIN), ("parked",), 10, newest=True)]
         for key in parked:
             with suppress(StillPossible, Retry):
                 release(self.rpc, self.stage.database, "finalized", key)
