@@ -16,4 +16,4 @@ from oracle.store.database import Database
 def test_run__of_a_seed__then_its_end_is_the_truth(seed: int, suite: Suite, database: Database) -> None:
     result = simulate(seed, suite, database)
     assert result.wrong == [], result
-    assert result.events > 30
+    assert result.events > 10  # how far a run gets hangs on how its faults fall
