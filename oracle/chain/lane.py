@@ -78,6 +78,11 @@ class Lane:
             except intents.UnknownIntent:
                 return None
 
+    def ended_from(self, chain_nonce: int) -> list[Journaled]:
+        """Those whose nonce a final block had spent, and that the account has not spent now."""
+        with self._database.reading() as connection:
+            return intents.ended_from(connection, self.chain, self.sender, chain_nonce)
+
     def gaps(self, chain_nonce: int) -> list[int]:
         """Places that nobody holds and that somebody behind them waits for."""
         with self._database.reading() as connection:

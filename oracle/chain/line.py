@@ -48,35 +48,42 @@ class Line:
             reached = blocks.progress(connection, self._chain)
         if reached is None or reached.final is None:
             return None
-        self._deep(reachable[0], there[0].hash)
+        self.lost(reachable[0].number, reachable[0].hash)
         raise AssertionError("a mark that was just made is found")
+
+    def lost(self, number: BlockNumber, was: BlockHash) -> None:
+        """A final block is gone, it seems: raises DeepReorg and leaves a mark, or ChainMoved if a node still has it.
+
+        One node alone cannot stop settlement: all that answer have to have lost the block.
+        """
+        now = self._hash_now(number)
+        if now == was:
+            raise ChainMoved(f"block {number} is there again; a node is behind the others")
+        for name, answers in self._rpc.each([("eth_getBlockByNumber", [hex(number), False])]):
+            answer = answers[0]
+            if not isinstance(answer, NodeError) and answer is not None and header(answer).hash == was:
+                raise ChainMoved(
+                    f"nodes disagree on final block {number}: {name} has 0x{was.hex()} as before, another says"
+                    f" 0x{now.hex()}; remove the wrong one from OPENLEDGER_RPC_URLS"
+                )
+        first, was, now = self._first_replaced(number, was, now)
+        with self._database.transaction() as connection:
+            blocks.raise_stop(connection, self._chain, first, was, now, Timestamp(int(self._now())))
+        with self._database.reading() as connection:
+            stops.require_none(connection, self._chain)
 
     def _hash_now(self, number: BlockNumber) -> BlockHash:
         return headers(self._rpc, [number])[0].hash
 
-    def _deep(self, was: Block, now: BlockHash) -> None:
-        """One node alone cannot stop settlement: all that answer have to have lost the block."""
-        for name, answers in self._rpc.each([("eth_getBlockByNumber", [hex(was.number), False])]):
-            answer = answers[0]
-            if not isinstance(answer, NodeError) and answer is not None and header(answer).hash == was.hash:
-                raise ChainMoved(
-                    f"nodes disagree on final block {was.number}: {name} has 0x{was.hash.hex()} as before, another says"
-                    f" 0x{now.hex()}; remove the wrong one from OPENLEDGER_RPC_URLS"
-                )
-        first, now = self._first_replaced(was, now)
-        with self._database.transaction() as connection:
-            at = Timestamp(int(self._now()))
-            blocks.raise_stop(connection, self._chain, first.number, first.hash, now, at)
-        with self._database.reading() as connection:
-            stops.require_none(connection, self._chain)
-
-    def _first_replaced(self, last: Block, now: BlockHash) -> tuple[Block, BlockHash]:
+    def _first_replaced(
+        self, number: BlockNumber, was: BlockHash, now: BlockHash
+    ) -> tuple[BlockNumber, BlockHash, BlockHash]:
         """The oldest block that we keep and that the chain no longer has: who clears the mark starts there."""
         with self._database.reading() as connection:
-            older = [b for b in blocks.blocks_from(connection, self._chain, 0) if b.number < last.number]
+            older = [b for b in blocks.blocks_from(connection, self._chain, 0) if b.number < number]
         for block in reversed(older):
             there = self._hash_now(block.number)
             if block.hash == there:
                 break
-            last, now = block, there
-        return last, now
+            number, was, now = block.number, block.hash, there
+        return number, was, now

@@ -18,6 +18,7 @@ from oracle.chain import fees, pool
 from oracle.chain.fees import TooDear
 from oracle.chain.following import Advance, follow
 from oracle.chain.lane import Lane
+from oracle.chain.line import ChainMoved, Line
 from oracle.chain.pool import Answer
 from oracle.chain.reading import Finality
 from oracle.chain.reverts import Reverts
@@ -65,12 +66,14 @@ class Sender:
         self._reverts, self._ceiling, self._stuck_after, self._in_flight = reverts, ceiling, stuck_after, in_flight
         self._stuck_after_s, self._edge = stuck_after_s, edge
         holder = holder or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._line = Line(rpc, database, chain, now)
         self._lane = Lane(database, chain, signer.address, holder, now, edge)
 
     def advance(self) -> Advance:
         """Raises Retry where nodes, database or another sender are in the way; nothing is lost by calling again."""
         self._lane.hold()
         now = view(self._rpc, self._signer.address, self._finality)
+        self._nothing_taken_back(now)
         done = Advance()
         follow(self._rpc, self._lane, now, done)
         for gap in self._lane.gaps(now.nonce):
@@ -82,6 +85,23 @@ class Sender:
     def close(self) -> None:
         """Lets the next daemon begin at once instead of after the lease."""
         self._lane.let_go()
+
+    def _nothing_taken_back(self, now: View) -> None:
+        """Raises DeepReorg where the chain has taken back what it had called final.
+
+        The indexer need not have read those blocks yet. Without a look at the nonces nobody would notice, and the lane
+        would wait for ever for a place that its own journal holds.
+        """
+        ended = self._lane.ended_from(now.nonce)
+        for entry in ended[:1]:
+            assert entry.block is not None, "it ended in a block"
+            assert entry.block_hash is not None, "a block has a hash"
+            if entry.block > now.head.number:
+                raise ChainMoved(
+                    f"block {entry.block} of chain {self._chain}, in which {entry.key} was final, is above the head"
+                    f" {now.head.number}: the nodes are behind, or the chain was reset (then use another database)"
+                )
+            self._line.lost(entry.block, entry.block_hash)
 
     # What has to be sent (again)
 

@@ -40,12 +40,11 @@ def clear(connection: Connection, mark: StopMark, because: str, at: Timestamp) -
     if not blocks.clear_stop(connection, mark, because, at):
         return 0
     before = blocks.progress(connection, mark.chain)
-    assert before is not None, "a mark is made by an indexer, which has progress"
     kept = [block for block in blocks.blocks_from(connection, mark.chain, 0) if block.number < mark.block]
     removed = remove_events_above(connection, mark.chain, mark.block - 1)
     # Blocks without events are not kept: the first replaced one may lie anywhere behind the last known to stand.
     intents.reopen_above(connection, mark.chain, kept[-1].number if kept else -1)
-    if not kept:
+    if before is None or not kept:
         blocks.forget_chain(connection, mark.chain)
         return removed
     last = kept[-1]

@@ -42,7 +42,7 @@ def recognise(stream: BinaryIO, name: str) -> Format:
     stream.seek(0)
     sample = stream.read(_SAMPLE)
     stream.seek(0)
-    if not sample.strip():
+    if not sample.removeprefix(_BOM).strip():
         raise UnknownFormat(f"{name}: there is nothing in it")
     if sample[:4] == b"PAR1":
         return Format.PARQUET
@@ -90,6 +90,6 @@ def _of_text(sample: bytes, name: str) -> Format:
 
 def _has_columns(sample: bytes) -> bool:
     """Whether the first line names columns that mean something here."""
-    header = sample.decode("utf-8", "replace").splitlines()[0].strip()
+    header = next(iter(sample.decode("utf-8", "replace").splitlines()), "").strip()
     names = {name.strip().lower() for name in header_cells(header, delimiter_of(header))}
     return len(names) > 1 and len(names & COLUMNS) > 1

@@ -24,6 +24,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    and_,
     func,
     select,
     update,
@@ -58,6 +59,13 @@ INTENTS = Table(
     UniqueConstraint("chain", "sender", "nonce"),
 )
 Index("ix_chain_intents_state", INTENTS.c.chain, INTENTS.c.state)
+
+# Its own transaction is final, or a stranger's with its nonce (parked; refused where it was only to fill a gap).
+_SPENT_FOR_GOOD = and_(
+    INTENTS.c.state.in_(("final", "failed", "parked", "refused")),
+    INTENTS.c.nonce.is_not(None),
+    INTENTS.c.block.is_not(None),
+)
 
 OPEN_STATES = ("planned", "reserved", "broadcast", "mined")
 END_STATES = ("final", "failed", "refused", "parked")
@@ -202,11 +210,21 @@ def move(connection: Connection, key: str, state: str, *, only_from: tuple[str, 
         )
 
 
+def ended_from(connection: Connection, chain: ChainId, sender: Address, nonce: int) -> list[Journaled]:
+    """Those that ended because a final block spent their nonce, from this nonce on."""
+    found = connection.execute(
+        select(INTENTS)
+        .where(INTENTS.c.chain == chain, INTENTS.c.sender == sender, INTENTS.c.nonce >= nonce, _SPENT_FOR_GOOD)
+        .order_by(INTENTS.c.nonce)
+    )
+    return [_journaled(row) for row in found]
+
+
 def reopen_above(connection: Connection, chain: ChainId, block: int) -> int:
     """After a reorg deeper than finality: what ended in a later block is followed again."""
     reopened = connection.execute(
         update(INTENTS)
-        .where(INTENTS.c.chain == chain, INTENTS.c.state.in_(("final", "failed")), INTENTS.c.block > block)
+        .where(INTENTS.c.chain == chain, INTENTS.c.block > block, _SPENT_FOR_GOOD)
         .values(state="broadcast", tx=None, block=None, block_hash=None, succeeded=None, reason=None)
     )
     return reopened.rowcount

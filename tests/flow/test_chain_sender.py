@@ -9,13 +9,16 @@ import pytest
 from fixtures.anvil import ACCOUNTS
 from fixtures.chain import GWEI, outcome, plan, sender_on, transfer_intent
 from fixtures.suite import Suite
+from oracle.chain import stops
 from oracle.chain.releasing import StillPossible, release
 from oracle.chain.rpc import Rpc
 from oracle.chain.sender import OutOfFunds
+from oracle.chain.stops import DeepReorg
+from oracle.store import blocks
 from oracle.store.broadcasts import LaneTaken, broadcasts_of
 from oracle.store.columns import METADATA
 from oracle.store.database import Database
-from oracle.types import ChainId, Wei
+from oracle.types import ChainId, Timestamp, Wei
 
 RECIPIENT = "0x00000000000000000000000000000000000A11cE"
 
@@ -217,3 +220,28 @@ def test_advance__when_mined_but_reverted__then_failed_and_never_repeated(suite:
     assert (done.final, done.failed) == (["first"], ["second"])
     assert "but reverted" in (outcome(ledger, "second").reason or "")
     assert received(suite) == everything
+
+
+def test_advance__when_what_was_final_is_taken_back_unseen_by_the_indexer__then_stops_for_a_person(
+    suite: Suite, ledger: Database
+) -> None:
+    sender = sender_on(suite, ledger, finality=2)
+    plan(ledger, transfer_intent(suite, "one", RECIPIENT, 5))
+    sender.advance()
+    suite.anvil.mine(3)
+    sender.advance()
+    sender.advance()
+    assert outcome(ledger, "one").state == "final"
+    suite.anvil.reorg(6)  # no indexer has ever read these blocks
+    plan(ledger, transfer_intent(suite, "two", RECIPIENT, 7))
+    with pytest.raises(DeepReorg, match="openledger index clear"):
+        sender.advance()
+    with ledger.transaction() as connection:
+        mark = blocks.open_stop(connection, ChainId(31337))
+        assert mark is not None
+        stops.clear(connection, mark, "the person looked", Timestamp(1))
+    for _ in range(4):
+        sender.advance()
+        suite.anvil.mine(3)
+    assert [outcome(ledger, key).state for key in ("one", "two")] == ["final", "final"]
+    assert received(suite) == 12

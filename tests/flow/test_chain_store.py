@@ -148,13 +148,14 @@ def test_progress__when_another_indexer_was_faster__then_nothing_is_written(ledg
 def test_clear__of_a_mark__then_what_was_read_from_there_is_gone_and_intents_go_on(ledger: Database) -> None:
     filled(ledger, 9, 7)
     with ledger.transaction() as connection:
-        for number, block in enumerate((3, 6)):
-            intents.plan(connection, intent(f"in {block}"))
-            connection.execute(
-                intents.INTENTS.update()
-                .where(intents.INTENTS.c.key == f"in {block}")
-                .values(state="final", block=block, tx=hash_of(block), nonce=number, sender=TOKEN)
-            )
+        ended = {"final in 3": ("final", 3), "final in 6": ("final", 6)}
+        ended |= {"passed in 6": ("refused", 6), "spent by another in 6": ("parked", 6)}
+        for number, (key, (state, block)) in enumerate(ended.items()):
+            intents.plan(connection, intent(key))
+            values = {"state": state, "block": block, "tx": hash_of(block), "nonce": number, "sender": TOKEN}
+            connection.execute(intents.INTENTS.update().where(intents.INTENTS.c.key == key).values(values))
+        intents.plan(connection, intent("refused before"))
+        intents.move(connection, "refused before", "refused")
         blocks.raise_stop(connection, CHAIN, BlockNumber(5), hash_of(5), hash_of(55), Timestamp(1))
         blocks.raise_stop(connection, CHAIN, BlockNumber(4), hash_of(4), hash_of(44), Timestamp(2))  # one is enough
     with ledger.transaction() as connection:
@@ -167,7 +168,8 @@ def test_clear__of_a_mark__then_what_was_read_from_there_is_gone_and_intents_go_
         assert blocks.progress(connection, CHAIN) == Progress(
             CHAIN, BlockNumber(1), BlockNumber(4), hash_of(4), BlockNumber(4)
         )
-        assert [intents.outcome(connection, f"in {block}").state for block in (3, 6)] == ["final", "broadcast"]
+        states = [intents.outcome(connection, key).state for key in [*ended, "refused before"]]
+        assert states == ["final", "broadcast", "broadcast", "broadcast", "refused"]
 
 
 def intent(key: str, **other: object) -> Intent:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit" / "serving"))
-from conftest import Published, publish, tokens
+from fixtures.serving import Published, publish, tokens
 from oracle.serving.errors import BadRequest, Busy, UnknownAdapter, UpstreamDown, UpstreamRefused
 from oracle.serving.types import AdapterId, Event, Finish, Finished, Generated, Request, RequestId, Sampling, Token
 from oracle.serving.upstream import Upstream, UpstreamConfig

@@ -269,6 +269,7 @@ def test_intake__of_the_same_rows_as_lines_and_as_an_array__then_finds_the_same(
 
 
 @example(b"\x01\r\x01", "rows")
+@example(b"\xef\xbb\xbf", "rows")
 @given(st.binary(max_size=300), st.sampled_from(["rows", "rows.jsonl", "rows.json", "rows.csv", "rows.txt"]))
 def test_intake__of_any_bytes__then_only_says_what_is_wrong(content: bytes, name: str) -> None:
     with suppress(UnknownFormat):

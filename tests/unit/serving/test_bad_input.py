@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from conftest import CONFIG, Published, answer, expected, llama, prompt, publish, register, run, tokens
+from fixtures.serving import CONFIG, Published, answer, expected, llama, prompt, publish, register, run, tokens
 from oracle.errors import NeedsPerson, Retry
 from oracle.serving.config import EngineConfig, Slots
 from oracle.serving.engine import Engine

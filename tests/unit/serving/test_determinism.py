@@ -9,7 +9,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conftest import CONFIG, KERNELS, Published, prompt, register, run
+from fixtures.serving import CONFIG, KERNELS, Published, prompt, register, run
 from oracle.serving.config import Kernels
 from oracle.serving.engine import Engine
 from oracle.serving.kernels.compile import library

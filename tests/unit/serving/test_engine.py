@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from conftest import CONFIG, KERNELS, Published, answer, expected, llama, prompt, register, run, tokens
+from fixtures.serving import CONFIG, KERNELS, Published, answer, expected, llama, prompt, register, run, tokens
 from oracle.serving.config import EngineConfig, Kernels, Slots
 from oracle.serving.engine import Engine
 from oracle.serving.errors import BadRequest

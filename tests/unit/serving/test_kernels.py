@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from conftest import CONFIG, Published, prompt
+from fixtures.serving import CONFIG, Published, prompt
 from oracle.serving import adapters as adapters_module
 from oracle.serving.assembly import layout_for
 from oracle.serving.batch import Batch, Row, build

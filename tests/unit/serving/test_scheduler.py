@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import CONFIG, SIZES, prompt
+from fixtures.serving import CONFIG, SIZES, prompt
 from oracle.serving.config import EngineConfig
 from oracle.serving.kv import Blocks
 from oracle.serving.layout import BaseShape

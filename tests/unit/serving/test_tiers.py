@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import SIZES
+from fixtures.serving import SIZES
 from oracle.serving.adapters import Low, Source
 from oracle.serving.errors import AdapterInUse, BrokenAdapter
 from oracle.serving.host import Host
