@@ -130,7 +130,7 @@ $(SOLC): .cache/node.stamp .cache/contracts.stamp scripts/solc/install.py script
 lock: ## Resolve the lock files anew (needs uv)
 	uv pip compile -q --no-header --no-annotate --python-version 3.11 requirements/contracts.in -o requirements/contracts.lock
 	uv pip compile -q --no-header --no-annotate --python-version 3.11 pyproject.toml \
-	  --extra api --extra daemon --extra datanets --extra models --extra dev -o requirements/oracle.lock
+	  --extra api --extra daemon --extra datanets --extra factory --extra models --extra retrieval --extra dev -o requirements/oracle.lock
 	sed -i.bak 's/+cpu//' requirements/oracle.lock && rm requirements/oracle.lock.bak
 	rm -f package-lock.json
 	npm install --package-lock-only --ignore-scripts --no-audit --no-fund --omit-lockfile-registry-resolved
