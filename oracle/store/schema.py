@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from oracle.store import (
+    answers,
     batches,
     blocks,
     broadcasts,
@@ -13,6 +14,7 @@ from oracle.store import (
     event_table,
     intents,
     loops,
+    models,
     outcomes,
     receipts,
     rows,
@@ -23,6 +25,7 @@ from oracle.store.columns import METADATA
 
 __all__ = [
     "METADATA",
+    "answers",
     "batches",
     "blocks",
     "broadcasts",
@@ -33,6 +36,7 @@ __all__ = [
     "event_table",
     "intents",
     "loops",
+    "models",
     "outcomes",
     "receipts",
     "rows",
