@@ -25,7 +25,9 @@ class Index:
     def __init__(self, segments: Sequence[Segment]) -> None:
         self.passages = [passage for segment in segments for passage in segment.passages]
         self._splitter = Splitter()
-        self._words, self._bm25 = self._lexical([each.searched for each in self.passages])
+        # Every word there is, in ascending order, and how many passages have it.
+        self._words, self._spread = np.zeros(0, np.uint32), np.zeros(0, np.int64)
+        self._bm25 = self._lexical([each.searched for each in self.passages])
         self._vectors = _together(segments)
 
     def __len__(self) -> int:
@@ -40,6 +42,9 @@ class Index:
         known = places < len(self._words)
         known[known] = self._words[places[known]] == asked[known]
         ids = np.unique(places[known])
+        # A word that most passages have tells none of them from the others.
+        rare = ids[2 * self._spread[ids] <= len(self.passages)]
+        ids = rare if len(rare) else ids
         if not len(ids):
             return []
         scores = self._bm25.get_scores_from_ids(ids.tolist())
@@ -59,19 +64,21 @@ class Index:
         order = places[np.argsort(-scores[places], kind="stable")][:most]
         return [(float(scores[at]), self.passages[at]) for at in order]
 
-    def _lexical(self, texts: list[str]) -> tuple[npt.NDArray[np.uint32], bm25s.BM25 | None]:
-        parts = []
+    def _lexical(self, texts: list[str]) -> bm25s.BM25 | None:
+        parts: list[npt.NDArray[np.uint32]] = []
         for at in range(0, len(texts), _SPLIT_AT_ONCE):
             split = self._splitter.split(texts[at : at + _SPLIT_AT_ONCE])
             parts += np.split(_plain(split.words), split.starts[1:-1])
         if not any(len(part) for part in parts):
-            return np.zeros(0, np.uint32), None
-        words, ids = np.unique(np.concatenate(parts), return_inverse=True)
-        ends = np.cumsum([len(part) for part in parts])
+            return None
+        self._words, ids = np.unique(np.concatenate(parts), return_inverse=True)
+        rows = np.split(ids, np.cumsum([len(part) for part in parts])[:-1])
+        self._spread = np.bincount(np.concatenate([np.unique(row) for row in rows]), minlength=len(self._words))
         made = bm25s.BM25()
-        rows = [part.tolist() for part in np.split(ids, ends[:-1])]
-        made.index((rows, {str(at): at for at in range(len(words))}), show_progress=False)
-        return words, made
+        made.index(
+            ([row.tolist() for row in rows], {str(at): at for at in range(len(self._words))}), show_progress=False
+        )
+        return made
 
 
 def _plain(words: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
