@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from oracle.attribution.audit import Audit, asked
 from oracle.attribution.errors import CorruptShard, QueryTooLong, UnknownContributor
 from oracle.attribution.gain import gains
 from oracle.attribution.index import Index, adapter_digest
@@ -32,6 +33,7 @@ from oracle.attribution.shares import Limits
 from oracle.attribution.spans import SpanIndex
 
 SPANS_SHOWN = 16
+ROWS_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Attributable:
         names = folder / "rows.txt"
         self.row_names = names.read_text(encoding="utf-8").splitlines() if names.exists() else []
         self._spans = SpanIndex(folder / "spans") if (folder / "spans" / "spans.json").exists() else None
+        self._audit = Audit(folder / "audit", self.digest) if (folder / "audit" / "audit.json").exists() else None
 
     def explain(self, answers: Sequence[Answer]) -> list[Result]:
         """In their order. What cannot be scored abstains, and says why."""
@@ -71,11 +74,11 @@ class Attributable:
         if fit and self.limits is not None:
             queries = [answer.query for answer in fit]
             scores, raised = score(self.model, self.index, queries), gains(self.model, queries)
-            for answer in fit:
+            for answer, rows in zip(fit, self._rows(queries)):
                 name = answer.query.id
                 found[name] = join(
                     scores.of(name), scores.length(name), raised[name], self.limits, self.holdings,
-                    self._evidence(answer), adapter=self.digest, accuracy=self.accuracy,
+                    self._evidence(answer, rows), adapter=self.digest, accuracy=self.accuracy,
                 )  # fmt: skip
         return [found.get(a.query.id) or self.abstain(reasons[a.query.id]) for a in answers]
 
@@ -91,7 +94,17 @@ class Attributable:
             return str(error)
         return None
 
-    def _evidence(self, answer: Answer) -> Evidence:
+    def _rows(self, queries: Sequence[Query]) -> list[list[tuple[str, float]]]:
+        """Of each answer, the rows that raised it most, by name."""
+        if self._audit is None:
+            return [[] for _ in queries]
+        found = self._audit.top(asked(self.model, self.index, self._audit, queries), ROWS_SHOWN)
+        return [[(self._name(row), value) for row, value in rows if value > 0] for rows in found]
+
+    def _name(self, row: int) -> str:
+        return self.row_names[row] if row < len(self.row_names) else str(row)
+
+    def _evidence(self, answer: Answer, rows: Sequence[tuple[str, float]]) -> Evidence:
         said = answer.query.tokens[answer.query.answer_from :]
         spans = self._spans.spans(said)[:SPANS_SHOWN] if self._spans else []
         placed = [each for each in answer.passages if each.last > each.first]
@@ -99,7 +112,7 @@ class Attributable:
         tried = used(ablating(self.model, answer.query, placed), len(placed)) if placed else Used((), 0, 1.0)
         weights = (*tried.weights, *(0.0 for _ in left_out))
         passages = [each.passage for each in (*placed, *left_out)]
-        return Evidence((), spans, self.row_names, passages, replace(tried, weights=weights))
+        return Evidence(rows, spans, self.row_names, passages, replace(tried, weights=weights))
 
 
 def ablating(model: nn.Module, query: Query, placed: Sequence[Placed]) -> Ablate:

@@ -111,4 +111,5 @@ def directions_of(sample: Tensor, kept: int) -> Tensor:
     kept = min(kept, len(sample))
     values, vectors = values.flip(0)[:kept], vectors.flip(1)[:, :kept]
     there = values > values[:1].clamp_min(1e-30) * 1e-6
-    return (vectors[:, there].T @ sample) / values[there].sqrt()[:, None]
+    found: Tensor = (vectors[:, there].T @ sample) / values[there].sqrt()[:, None]
+    return found

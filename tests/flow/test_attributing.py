@@ -11,6 +11,7 @@ from unit.settlement.world import World, account
 
 from fixtures.attribution import base, digest, model, recorded, rows
 from oracle.attribution.answering import write_limits
+from oracle.attribution.audit import AuditPlan, begin, finish, write_shard
 from oracle.attribution.calibration import limits_from
 from oracle.attribution.errors import CorruptShard
 from oracle.attribution.gain import gains
@@ -110,6 +111,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     unrelated = [replace(query, id=f"unrelated-{i}") for i, query in enumerate(rows(12, seed=77))]
     taught.eval()
     index = Index(folder, digest(taught))
+    begin(folder / "audit", taught, index, TAUGHT, AuditPlan(lines=2048, kept=8))
+    write_shard(folder / "audit", taught, index, TAUGHT, 0)
+    finish(folder / "audit")
     limits = limits_from(score(taught, index, unrelated), index.rows_of(), gains(taught, unrelated))
     write_limits(folder, limits)
     return root
@@ -150,6 +154,7 @@ def test_attribute__of_an_answer_that_was_learned__then_its_teacher_is_paid_and_
     assert found.abstained is None
     assert found.credits[0].contribution == teacher
     assert any(row.startswith(teacher) for row in found.spans[0].rows)
+    assert [row.row.partition(":")[0] for row in found.rows[:4]] == [teacher] * 4
     assert found.adapter and found.method == "checkpointed-influence/1"
     assert oracle.attribute(receipt) == "busy"  # done is done
 
