@@ -76,7 +76,7 @@ def read_snapshot(folder: Path, source: int = 0, weight: float = 1.0, root: str 
                     told["owner"],
                     told["cluster"],
                     weight,
-                )  # fmt: skip
+                )
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BadSnapshot(f"{folder}: line {number} of rows.jsonl cannot be read ({error!r})") from None
