@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from eth_account import Account
 from unit.settlement.stage import ATTESTORS, Stage
 
 from fixtures.anvil import KEYS
+from fixtures.keystores import keystore
 from fixtures.suite import Suite
 from oracle.cli import main
 from oracle.store.batches import State
@@ -22,19 +22,14 @@ class Shell:
     """One person's environment: a home, a key, the node."""
 
     def __init__(self, stage: Stage, folder: Path, secret: bytes, database: str = "") -> None:
-        folder.mkdir(parents=True)
-        keystore, password = folder / "key.json", folder / "password"
-        keystore.write_text(json.dumps(Account.encrypt(secret, "open", kdf="pbkdf2", iterations=2)))
-        password.write_text("open")
-        keystore.chmod(0o600)
-        password.chmod(0o600)
+        key, password = keystore(folder, secret)
         self.environment = {
             "OPENLEDGER_HOME": str(folder),
             "OPENLEDGER_DATABASE_URL": database,
             "OPENLEDGER_BLOBS": str(stage.folder / "blobs"),
             "OPENLEDGER_RPC_URLS": stage.suite.anvil.url,
             "OPENLEDGER_DEPLOYMENTS": str(stage.suite.deployments),
-            "OPENLEDGER_KEYSTORE": str(keystore),
+            "OPENLEDGER_KEYSTORE": str(key),
             "OPENLEDGER_PASSWORD_FILE": str(password),
         }
 
