@@ -30,7 +30,7 @@ COMMANDS = {
     "index": ("chain", "Read the chain's events."),
     "send": ("chain", "What was, is and will be written to the chain."),
     "settle": ("settlement", "Receipts into batches, batches into roots."),
-    "attest": ("settlement", "Check a published batch, and sign it or object."),
+    "attest": ("attestor", "Check a published batch, and sign it or object."),
     "verify": ("settlement", "Recompute an exported batch, offline."),
     "statement": ("settlement", "What an account earned, and why or why not."),
     "claim": ("settlement", "Claim what was earned."),

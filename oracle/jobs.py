@@ -23,6 +23,7 @@ ROUNDS: Mapping[str, int] = {
     "settle.index": 4,
     "settle.send": 4,
     "settle.hear": 4,
+    "settle.advance": 6,
     "ingest.look": 4,
     "bench.documents": 10,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from oracle import __version__, jobs
-from oracle.api import health
+from oracle.api import health, settlement
 from oracle.config import Settings
 from oracle.daemon.ground import Ground
 
@@ -15,4 +15,5 @@ def create(settings: Settings) -> FastAPI:
     ground = Ground(settings)
     app = FastAPI(title="OpenLedger", version=__version__, docs_url=None, redoc_url=None)
     app.include_router(health.router(ground.database, tuple(jobs.ROUNDS)))
+    app.include_router(settlement.router(ground))
     return app
