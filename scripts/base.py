@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import torch
-from base_text import dialogues, docstrings, paragraphs
+from base_text import dialogues, docstrings, general, paragraphs
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -146,6 +146,8 @@ def main() -> None:
         seed=given.seed, python=".".join(platform.python_version_tuple()[:2]), loss=loss,
     )  # fmt: skip
     (given.folder / "README.md").write_text(card, encoding="utf-8")
+    lines = "".join(json.dumps(row, sort_keys=True) + "\n" for row in general(given.seed))
+    (given.folder / "general.jsonl").write_text(lines, encoding="utf-8")
     files = {f.name: sha256(f.read_bytes()).hexdigest() for f in sorted(given.folder.iterdir())}
     (given.folder / "files.json").write_text(json.dumps(files, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 

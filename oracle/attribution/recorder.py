@@ -10,7 +10,7 @@ record = recorder.finish()
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -100,6 +100,31 @@ class Recorder:
         counts = torch.bincount(self._owner_of, minlength=len(self.contributors)).tolist()
         return Record(self._plan, self.contributors, tuple(counts), tuple(self._done))
 
+    def state(self) -> dict[str, Tensor]:
+        """All that was seen so far, so that a run that is stopped can go on elsewhere."""
+        kept: dict[str, Tensor] = {}
+        for number, checkpoint in enumerate(self._done):
+            kept[f"done.{number}.rows"] = torch.tensor(checkpoint.rows)
+            for kind, values in (("adapter", checkpoint.adapter), ("sums", checkpoint.sums)):
+                kept |= {f"done.{number}.{kind}.{name}": value for name, value in values.items()}
+        if self._open is not None:
+            kept["open.window"] = torch.tensor(self._plan.windows.index(self._open.window))
+            kept |= {f"open.{name}": value for name, value in self._open.state().items()}
+        return kept
+
+    def resume(self, state: Mapping[str, Tensor]) -> None:
+        """Takes up what `state` gave, with the same plan and owners."""
+        self._done, self._open = [], None
+        while f"done.{len(self._done)}.rows" in state:
+            prefix = f"done.{len(self._done)}."
+            adapter, sums = (_below(state, f"{prefix}{kind}.") for kind in ("adapter", "sums"))
+            window = self._plan.windows[len(self._done)]
+            self._done.append(Checkpoint(window, int(state[f"{prefix}rows"]), adapter, sums))
+        if "open.window" in state:
+            window = self._plan.windows[int(state["open.window"])]
+            self._open = _Open(window, self._matrices, len(self.contributors))
+            self._open.resume(_below(state, "open."))
+
     def _close(self) -> None:
         assert self._open is not None
         self._done.append(self._open.checkpoint(self._plan.damping))
@@ -135,6 +160,21 @@ class _Open:
                 self._scales[matrix.name].add(gradients if sampled.all() else gradients[sampled])
         self._rows += len(rows)
 
+    def state(self) -> dict[str, Tensor]:
+        kept = {f"adapter.{name}": value for name, value in self.adapter.items()}
+        kept |= {f"sums.{name}": value for name, value in self._sums.items()}
+        for name, scale in self._scales.items():
+            kept |= {f"covariance.{name}": scale.covariance, f"count.{name}": torch.tensor(scale.count)}
+        return kept | {"rows": torch.tensor(self._rows)}
+
+    def resume(self, state: Mapping[str, Tensor]) -> None:
+        self.adapter = {name: value.to(self._device) for name, value in _below(state, "adapter.").items()}
+        self._rows = int(state["rows"])
+        for name, scale in self._scales.items():
+            self._sums[name].copy_(state[f"sums.{name}"])
+            scale.covariance.copy_(state[f"covariance.{name}"])
+            scale.count = int(state[f"count.{name}"])
+
     def checkpoint(self, damping: float) -> Checkpoint:
         if not self.adapter:
             self.keep_adapter()
@@ -144,3 +184,7 @@ class _Open:
             if not torch.isfinite(sums[matrix.name]).all():
                 raise NotFinite(f"the summed gradients of {matrix.name} are NaN or infinite")
         return Checkpoint(self.window, self._rows, self.adapter, sums)
+
+
+def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
