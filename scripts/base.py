@@ -134,6 +134,7 @@ def main() -> None:
     given.folder.mkdir(parents=True)
     state = {k: v.detach().to(torch.bfloat16).contiguous() for k, v in model.state_dict().items() if "lm_head" not in k}
     save_file(state, given.folder / "model.safetensors", metadata={"format": "pt"})
+    model.config.dtype = torch.float32  # bf16 is how it lies here, and no reason to compute in it
     model.config.save_pretrained(given.folder)
     model.generation_config.save_pretrained(given.folder)
     tokenizer.save_pretrained(given.folder)
