@@ -15,7 +15,7 @@ from celery.signals import task_postrun, task_prerun, worker_process_shutdown
 
 from oracle import jobs
 from oracle.config import read_settings
-from oracle.daemon import intake, models
+from oracle.daemon import intake, models, training
 from oracle.daemon.canary import Cage
 from oracle.daemon.ground import Ground
 from oracle.daemon.rounds import reconcile, run_round
@@ -27,7 +27,9 @@ from oracle.telemetry import configure_logs, forget_process
 Step = Callable[[Ground, str], Result]
 Round = Callable[[Ground, Celery], object]
 
-STEPS: Mapping[str, Step] = {f"ingest.{name}": intake.step(name) for name in intake.STEPS}
+STEPS: Mapping[str, Step] = {f"ingest.{name}": intake.step(name) for name in intake.STEPS} | {
+    training.STEP: training.step
+}
 
 ROUNDS: Mapping[str, Round] = {
     "settle.index": lambda ground, app: ground.indexer.catch_up(),

@@ -93,6 +93,18 @@ def announce_price(ground: Ground, model: Model, prices: tuple[Wei, Wei]) -> Non
     _plan(ground, f"model-price:{model.model}:{prices[0]}:{prices[1]}", data, f"model {model.name}: another price")
 
 
+def status_of(ground: Ground, model: Model) -> list[str]:
+    """What became of its transactions, where they did not simply go through."""
+    found = []
+    with ground.database.reading() as connection:
+        for key, what in ((register_key(model), "registering"), (publish_key(model), "publishing")):
+            if _is_planned(connection, key):
+                ended = intents.outcome(connection, key)
+                if ended.state != "final":
+                    found.append(f"{what}: {ended.state}" + (f", {ended.reason}" if ended.reason else ""))
+    return found
+
+
 def _plan(ground: Ground, key: str, data: bytes, purpose: str) -> None:
     with ground.database.transaction() as connection:
         intents.plan(connection, Intent(key, ground.rpc.chain, ground.book[CONTRACT], data, Wei(0), purpose))

@@ -6,31 +6,31 @@ The factory knows folders alone; here they are filled from the store, and what i
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from oracle.daemon.ground import Ground
 from oracle.datanets import calls, exporting
 from oracle.errors import NeedsPerson
-from oracle.factory.base import EMBEDDED, LICENCE, files_of, folder_of, weights_hash
+from oracle.factory import suites
+from oracle.factory.base import LICENCE, folder_of
 from oracle.factory.checkpoints import write_json
-from oracle.factory.errors import BadRecipe, NoGo
+from oracle.factory.errors import BadRecipe
 from oracle.factory.evaluation import Report, evaluate
+from oracle.factory.leaving import LeftOut, leave_out
 from oracle.factory.licences import combined
-from oracle.factory.manifest import MANIFEST, base_name, canonical, hash_of, manifest
+from oracle.factory.manifest import base_name
 from oracle.factory.opening import open_adapter
-from oracle.factory.presets import SPLIT
 from oracle.factory.recipe import Recipe
 from oracle.factory.rows import Row, Snapshot, all_rows, read_snapshot, training_rows
-from oracle.factory.training import ADAPTER, ORDER, RESULT, Trained, read_trained, train
+from oracle.factory.training import Trained, read_trained, train
 from oracle.factory.watching import Say, never, nobody
 from oracle.store import models, snapshots
 from oracle.store.events import events, topic
-from oracle.store.models import Model, Parent, Version
-from oracle.types import OPEN, BasisPoints, DatanetId, Hash32, Wei
+from oracle.store.models import Model
+from oracle.types import DatanetId, Hash32
 
 EVALUATION = "evaluation.json"
 _NOTHING = Hash32(bytes(32))
@@ -124,9 +124,21 @@ def make(
 def judge(prepared: Prepared, folder: Path, device: str = "cpu") -> Report:
     """Base and adapter side by side; the report lies in the run's folder."""
     trained = read_trained(folder)
-    report = evaluate(prepared.recipe, prepared.rows, prepared.base, trained.adapter, device=device)
+    report = evaluate(prepared.recipe, prepared.rows, prepared.base, trained.adapter, suites=suites.run, device=device)
     write_json(folder / EVALUATION, {**report.as_dict(), "weights": trained.weights})
     return report
+
+
+def judge_parts(prepared: Prepared, folder: Path, by: str, say: Callable[[str], None]) -> list[LeftOut]:
+    """The run again without each datanet or contributor; what it came to joins the run's folder."""
+    trained = read_trained(folder)
+    names = {str(n): f"datanet {each.datanet}" for n, each in enumerate(prepared.snapshots)} if by == "datanet" else {}
+    found = leave_out(
+        prepared.recipe, prepared.rows, prepared.base, folder / "without", trained.adapter, by, start=prepared.start,
+        names=lambda group: names.get(group, group), say=say,
+    )  # fmt: skip
+    write_json(folder / f"without-{by}.json", [each.as_dict() for each in found])
+    return found
 
 
 def read_evaluation(folder: Path, trained: Trained) -> dict[str, Any]:
@@ -137,130 +149,3 @@ def read_evaluation(folder: Path, trained: Trained) -> dict[str, Any]:
     if said["weights"] != trained.weights:
         raise BadRecipe(f"{folder}: its evaluation is of other weights; run openledger model eval again")
     return said
-
-
-def publish(ground: Ground, prepared: Prepared, folder: Path, force: str | None = None) -> Model:
-    """Blobs, then the version and its base in one transaction: prepared, for the daemon to send."""
-    if ground.signer is None:
-        raise NeedsPerson("no key is configured: set OPENLEDGER_KEYSTORE; its account becomes the builder")
-    trained = read_trained(folder)
-    evaluation = read_evaluation(folder, trained)
-    if not evaluation["gate"]["go"] and not force:
-        reasons = "\n".join(f"  {each}" for each in evaluation["gate"]["reasons"])
-        raise NoGo(
-            f"{prepared.recipe.name}: NO-GO, nothing is published:\n{reasons}\n"
-            "  --force REASON publishes it all the same, and the manifest says so"
-        )
-    forced = force if not evaluation["gate"]["go"] else None
-    versions = _versions(ground, prepared.snapshots)
-    builder = ground.signer.address
-    files = collect(folder, prepared)
-    parents = _parents(ground, prepared)
-    said = manifest(
-        prepared.recipe, prepared.snapshots, trained, prepared.base, evaluation, files, versions=versions,
-        parents=[{"name": each.name, "version": each.version, "share": each.share} for each in parents],
-        licence=prepared.licence, builder=builder, forced=forced,
-    )  # fmt: skip
-    content = canonical(said)
-    signed = ground.signer.sign(_PERSONAL + hash_of(content)).as_bytes()
-    signature = {"account": builder, "scheme": "EIP-191 over the SHA-256 of manifest.json", "signature": signed.hex()}
-    files |= {MANIFEST: content, "manifest.signature.json": canonical(signature)}
-    cids = {name: ground.blobs.put(content) for name, content in sorted(files.items())}
-    accuracy = files.get("attribution/accuracy.json")
-    recipe = prepared.recipe
-    made = Version(
-        base=base_name(recipe.base),
-        weights=Hash32(bytes.fromhex(trained.weights)),
-        manifest=hash_of(content),
-        evaluation=hash_of(files[EVALUATION]),
-        accuracy=hash_of(accuracy) if accuracy else _NOTHING,
-        split=recipe.split,
-        files=cids,
-        forced=forced is not None,
-        parents=parents,
-        snapshots=tuple((DatanetId(each.datanet), versions[each.datanet]) for each in prepared.snapshots),
-        licences=tuple(sorted({each.licence for each in prepared.snapshots})),
-        title=recipe.title,
-        about=recipe.about,
-    )
-    base = _base_version(ground, prepared)
-    prices = (wei(recipe.input_price), wei(recipe.output_price))
-    with ground.database.transaction() as connection:
-        models.prepare(connection, ground.rpc.chain, base.base, builder, prices, base)
-        return models.prepare(connection, ground.rpc.chain, recipe.name, builder, prices, made)
-
-
-_PERSONAL = b"\x19Ethereum Signed Message:\n32"
-
-
-def collect(folder: Path, prepared: Prepared) -> dict[str, bytes]:
-    """The files of a version, by the name that they have in the auditor's folder."""
-    found: dict[str, bytes] = {}
-    for file in sorted((folder / ADAPTER).iterdir()):
-        found[file.name] = file.read_bytes()
-    for name in (RESULT, ORDER, EVALUATION):
-        found[name] = (folder / name).read_bytes()
-    for file in sorted((folder / "attribution").rglob("*")):
-        if file.is_file():
-            found[str(file.relative_to(folder))] = file.read_bytes()
-    for each in prepared.snapshots:
-        for name in ("manifest.json", "croissant.json"):
-            found[f"snapshots/{each.datanet}-{each.number}/{name}"] = (each.folder / name).read_bytes()
-    return found
-
-
-def wei(amount: str) -> Wei:
-    return Wei(int(Decimal(amount) * OPEN))
-
-
-def _versions(ground: Ground, found: Sequence[Snapshot]) -> dict[int, int]:
-    """The registry's numbers of the snapshots; one that is not on chain cannot be named there."""
-    versions: dict[int, int] = {}
-    with ground.database.reading() as connection:
-        for each in found:
-            stored = [
-                s
-                for s in snapshots.snapshots_of(connection, DatanetId(each.datanet))
-                if "0x" + s.root.hex() == each.root
-            ]
-            if not stored or stored[-1].version is None:
-                raise NeedsPerson(
-                    f"snapshot {each.name} of datanet {each.datanet}: is not on chain yet; publish it first"
-                    f" (openledger datanet snapshot {each.datanet} --name {each.name}) and let the daemon run"
-                )
-            versions[each.datanet] = stored[-1].version
-    return versions
-
-
-def _parents(ground: Ground, prepared: Prepared) -> tuple[Parent, ...]:
-    """The parent shares the upstream part; a base shares none."""
-    if prepared.parent is not None:
-        return (Parent(prepared.parent.name, prepared.parent.version, BasisPoints(10_000)),)
-    base = _base_version(ground, prepared)
-    with ground.database.reading() as connection:
-        known = [
-            each
-            for each in models.listed(connection, ground.rpc.chain)
-            if each.name == base.base and each.made.weights == base.weights
-        ]
-        others = [each for each in models.listed(connection, ground.rpc.chain) if each.name == base.base]
-    version = known[0].version if known else len(others) + 1
-    return (Parent(base.base, version, BasisPoints(0)),)
-
-
-def _base_version(ground: Ground, prepared: Prepared) -> Version:
-    """The base as a model of its own; its files as they lie in its folder."""
-    name = base_name(prepared.recipe.base)
-    with ground.database.reading() as connection:
-        for each in models.listed(connection, ground.rpc.chain):
-            if each.name == name and each.made.weights == weights_hash(prepared.base):
-                return each.made
-    hashes = files_of(prepared.base)
-    files = {file: ground.blobs.put((prepared.base / file).read_bytes()) for file in hashes}
-    licence = LICENCE if name == EMBEDDED else "see its card"
-    said = canonical({"base": name, "files": hashes, "format": "openledger-base/1", "licence": licence})
-    files[MANIFEST] = ground.blobs.put(said)
-    return Version(
-        base=name, weights=weights_hash(prepared.base), manifest=hash_of(said), evaluation=_NOTHING, accuracy=_NOTHING,
-        split=SPLIT, files=files, is_base=True, licences=(licence,), title=name,
-    )  # fmt: skip

@@ -63,11 +63,15 @@ def summary(found: Dossier) -> dict[str, Any]:
             "2.6 Other sources": "None",
         },
         "3 Data processing aspects": {
-            "3.1 Respect of reservations of rights (text and data mining)": "Contributors declare the licence of"
-            " their rows and sign it with their account; licences that forbid commercial use or derived works are refused"
-            " before a run begins. Rows can be erased, and are absent from every later snapshot",
-            "3.2 Removal of illegal content": "Each row passes the published policy of its datanet: secrets,"
-            " personal data, damaged and toxic text are held for a reviewer or rejected, and reviewers sign the outcome on chain",
+            "3.1 Respect of reservations of rights (text and data mining)": (
+                "Contributors declare the licence of their rows and sign it with their account; licences that forbid"
+                " commercial use or derived works are refused before a run begins. Rows can be erased, and are absent"
+                " from every later snapshot"
+            ),
+            "3.2 Removal of illegal content": (
+                "Each row passes the published policy of its datanet: secrets, personal data, damaged and toxic text"
+                " are held for a reviewer or rejected, and reviewers sign the outcome on chain"
+            ),
             "3.3 Other information": f"Near duplicates count as one cluster; {_held(found)} rows were held out",
         },
     }

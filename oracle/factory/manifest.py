@@ -79,13 +79,13 @@ def manifest(
     evaluation: Mapping[str, Any],
     files: Mapping[str, bytes],
     *,
-    versions: Mapping[int, int],
+    versions: Mapping[tuple[int, int], int],
     parents: Sequence[Mapping[str, Any]],
     licence: str,
     builder: str,
     forced: str | None,
 ) -> dict[str, Any]:
-    """`versions` are the registry's numbers of the snapshots, by datanet."""
+    """`versions` are the registry's numbers of the snapshots, by datanet and number."""
     return {
         "attribution": trained.said["watched"] or {"none": _why_unwatched(recipe)},
         "base": {"files": files_of(base), "name": base_name(recipe.base), "weights": weights_hash(base).hex()},
@@ -105,7 +105,8 @@ def manifest(
         "snapshots": [
             {
                 "count": each.count, "datanet": each.datanet, "licence": each.licence, "name": each.name,
-                "number": each.number, "policy": each.policy, "root": each.root, "version": versions.get(each.datanet),
+                "number": each.number, "policy": each.policy, "root": each.root,
+                "version": versions[each.datanet, each.number],
             }
             for each in snapshots
         ],
