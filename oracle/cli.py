@@ -26,6 +26,7 @@ COMMANDS = {
     "datanet": ("datanets", "Datanets: rules, contents, snapshots."),
     "review": ("datanets", "What rules hold back, and the outcomes that reviewers sign."),
     "retrieval": ("retrieval", "Documents that models look up."),
+    "model": ("model", "Train, prove, publish and export models."),
     "suite": ("suite", "Where the contracts stand."),
     "index": ("chain", "Read the chain's events."),
     "send": ("chain", "What was, is and will be written to the chain."),
