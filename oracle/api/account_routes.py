@@ -223,7 +223,7 @@ def typed_digest(data: dict[str, Any]) -> Hash32:
 
 def _session_nonce(shop: Shop, wallet: Address) -> int:
     asked = {"to": shop.escrow_address, "data": "0x" + call_data("nonces(address)", [wallet]).hex()}
-    answer = shop.ground.rpc.call("eth_call", asked, "latest")
+    answer = shop.ask_chain("eth_call", asked, "latest")
     return int(decode(["uint256"], bytes.fromhex(answer[2:]))[0])
 
 

@@ -12,7 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
 from oracle import __version__, jobs
-from oracle.api import account_routes, answer_routes, health, model_routes
+from oracle.api import account_routes, answer_routes, health, model_routes, receipt_routes
 from oracle.api.door import Door
 from oracle.api.guard import Guard
 from oracle.api.limits import Limits
@@ -34,7 +34,14 @@ def create(settings: Settings, make_engine: MakeEngine | None = None) -> FastAPI
 
     async def door_of() -> Door:
         shop = await front.shop()
-        return doors.setdefault(id(shop), Door(shop, wallets))
+        if id(shop) not in doors:
+            once = None
+            if settings.x402:
+                from oracle.api.x402_payments import X402  # half a second, for those who want it
+
+                once = X402(shop)
+            doors[id(shop)] = Door(shop, wallets, once)
+        return doors[id(shop)]
 
     @asynccontextmanager
     async def living(app: FastAPI) -> AsyncIterator[None]:
@@ -42,8 +49,9 @@ def create(settings: Settings, make_engine: MakeEngine | None = None) -> FastAPI
         front.close()
 
     app = FastAPI(title="OpenLedger", version=__version__, docs_url=None, redoc_url=None, lifespan=living)
+    app.state.front = front
     app.include_router(health.router(ground.database, tuple(jobs.ROUNDS)))
-    for part in (model_routes, answer_routes, account_routes):
+    for part in (model_routes, answer_routes, account_routes, receipt_routes):
         app.include_router(part.router(door_of))
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
