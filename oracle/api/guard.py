@@ -32,9 +32,12 @@ class Guard:
         name = "req_" + secrets.token_hex(12)
         scope.setdefault("state", {})["request"] = name
         begun = False
+        refusals: list[Refusal] = []  # of the body: whoever reads it may turn them into something else
 
         async def sending(message: Message) -> None:
             nonlocal begun
+            if refusals and not begun:
+                return
             if message["type"] == "http.response.start":
                 begun = True
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", name.encode())]
@@ -43,11 +46,14 @@ class Guard:
 
         try:
             self._check(scope)
-            await self._app(scope, self._bounded(receive), sending)
+            await self._app(scope, self._bounded(receive, refusals), sending)
+            if refusals and not begun:
+                await _answer(refusals.pop(), scope, receive, sending)
         except Refusal as refusal:
             if begun:
                 raise
-            await refusal.response()(scope, receive, sending)
+            refusals.clear()
+            await _answer(refusal, scope, receive, sending)
         except TimeoutError:
             log.warning("request %s: the client took nothing for %.0f s", name, _SEND_SECONDS)
         except Exception as error:
@@ -55,8 +61,9 @@ class Guard:
             log.error("request %s: %s", name, _place(error))
             if begun:
                 raise
+            refusals.clear()
             broken = Refusal(500, "internal_error", f"this is our fault; request {name} is in the operator's log")
-            await broken.response()(scope, receive, sending)
+            await _answer(broken, scope, receive, sending)
 
     def _check(self, scope: Scope) -> None:
         if sum(len(key) + len(value) for key, value in scope["headers"]) > HEADER_BYTES:
@@ -68,7 +75,7 @@ class Guard:
             client = scope.get("client")
             self._addresses.count(client[0] if client else "unknown")
 
-    def _bounded(self, receive: Receive) -> Receive:
+    def _bounded(self, receive: Receive, refusals: list[Refusal]) -> Receive:
         """A body that says less than it is, or that never ends, is as large as it is."""
         size = 0
         loop = asyncio.get_running_loop()
@@ -83,10 +90,13 @@ class Guard:
                 async with asyncio.timeout_at(until):
                     message = await receive()
             except TimeoutError:
-                raise Refusal(408, "body_too_slow", f"the body did not come within {_BODY_SECONDS:.0f} s") from None
+                slow = Refusal(408, "body_too_slow", f"the body did not come within {_BODY_SECONDS:.0f} s")
+                refusals.append(slow)
+                raise slow from None
             size += len(message.get("body", b""))
             if size > self._body_bytes:
-                raise self._too_large()
+                refusals.append(self._too_large())
+                raise refusals[-1]
             whole = not message.get("more_body", False)
             return message
 
@@ -94,6 +104,10 @@ class Guard:
 
     def _too_large(self) -> Refusal:
         return Refusal(413, "body_too_large", f"the body is longer than {self._body_bytes} bytes")
+
+
+async def _answer(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
+    await refusal.response()(scope, receive, send)
 
 
 def _place(error: BaseException) -> str:
