@@ -30,6 +30,7 @@ COMMANDS = {
     "suite": ("suite", "Where the contracts stand."),
     "index": ("chain", "Read the chain's events."),
     "send": ("chain", "What was, is and will be written to the chain."),
+    "attribution": ("attribution", "How well the shares of a model are known."),
     "settle": ("settlement", "Receipts into batches, batches into roots."),
     "attest": ("attestor", "Check a published batch, and sign it or object."),
     "verify": ("settlement", "Recompute an exported batch, offline."),
