@@ -8,6 +8,7 @@ from oracle import __version__, jobs
 from oracle.api import health
 from oracle.config import Settings
 from oracle.daemon.ground import Ground
+from oracle.web import mount
 
 
 def create(settings: Settings) -> FastAPI:
@@ -15,4 +16,5 @@ def create(settings: Settings) -> FastAPI:
     ground = Ground(settings)
     app = FastAPI(title="OpenLedger", version=__version__, docs_url=None, redoc_url=None)
     app.include_router(health.router(ground.database, tuple(jobs.ROUNDS)))
+    mount(app, ground)
     return app

@@ -1,0 +1,186 @@
+"""The site: what its pages stand on, and how they hang together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.staticfiles import StaticFiles
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from sqlalchemy import Connection
+from starlette.exceptions import HTTPException
+
+from oracle import __version__
+from oracle.chain.contracts import AddressBook, read_address_book
+from oracle.daemon.ground import Ground
+from oracle.errors import NeedsPerson, NotDeployed, Retry
+from oracle.settlement.onchain import Onchain
+from oracle.store.blobs import Blobs
+from oracle.store.blocks import Progress, all_progress
+from oracle.types import ChainId
+from oracle.web import plots, words
+from oracle.web.guard import Guard
+
+HERE = Path(__file__).parent
+NETWORKS = {
+    1: "Ethereum",
+    11155111: "Sepolia",
+    84532: "Base Sepolia",
+    421614: "Arbitrum Sepolia",
+    31337: "Local chain",
+}
+
+
+class NotHere(NeedsPerson):
+    """Nothing of that name is known."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """The ground as pages see it. Pages read the store; only a few ask a node, and say so when it does not answer."""
+
+    ground: Ground
+    environment: Environment = field(repr=False)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        with self.ground.database.reading() as connection:
+            yield connection
+
+    @property
+    def blobs(self) -> Blobs:
+        return self.ground.blobs
+
+    @cached_property
+    def chain(self) -> ChainId:
+        """The configured one, else the one that was read last, else the node's."""
+        if self.ground.settings.chain_id is not None:
+            return ChainId(self.ground.settings.chain_id)
+        with self.reading() as connection:
+            known = all_progress(connection)
+        return known[-1].chain if known else self.ground.rpc.chain
+
+    @cached_property
+    def book(self) -> AddressBook:
+        return read_address_book(self.ground.settings.deployments, self.chain)
+
+    @property
+    def onchain(self) -> Onchain:
+        """Anew for each question: it keeps to the block at which it was first asked."""
+        return Onchain(self.ground.rpc, self.book, self.ground.settings.finality)
+
+    @property
+    def network(self) -> str:
+        return NETWORKS.get(self.chain, f"chain {self.chain}")
+
+    def reached(self) -> Progress | None:
+        with self.reading() as connection:
+            return next((one for one in all_progress(connection) if one.chain == self.chain), None)
+
+    def page(self, request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+        return HTMLResponse(self.render(request, template, **values), status)
+
+    def render(self, request: Request, template: str, **values: Any) -> str:
+        footer = _Footer(self)
+        given = {"request": request, "path": request.url.path, "site": self, "footer": footer, "version": __version__}
+        return self.environment.get_template(template).render(**given, **values)
+
+
+@dataclass(frozen=True)
+class _Footer:
+    """What stands under every page, also under one that says that the chain is away."""
+
+    site: Site
+
+    @cached_property
+    def network(self) -> str:
+        try:
+            return self.site.network
+        except (Retry, NeedsPerson):
+            return "no chain yet"
+
+    @cached_property
+    def reached(self) -> Progress | None:
+        try:
+            return self.site.reached()
+        except (Retry, NeedsPerson):
+            return None
+
+
+def environment() -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: dict[str, Callable[..., Any]] = {
+        name: getattr(words, name)
+        for name in (
+            "amount", "short", "number", "percent", "basis", "size", "moment", "span", "since", "plural", "hexed",
+            "clipped", "hashed", "account", "paragraph",
+        )
+    }  # fmt: skip
+    made.filters.update(filters)
+    made.globals.update(plots=plots)
+    return made
+
+
+def mount(app: FastAPI, ground: Ground) -> Site:
+    """Puts the pages into the application; where no chain is read yet, they say so."""
+    from oracle.web import actions, pages
+
+    site = Site(ground, environment())
+    app.add_middleware(Guard)
+    app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
+    for module in (*pages.ALL, *actions.ALL):
+        app.include_router(module.router(site), include_in_schema=False)
+    _say_errors(app, site)
+    return site
+
+
+def _say_errors(app: FastAPI, site: Site) -> None:
+    """A person is told in a page, a program in JSON; both what was wrong and what to do."""
+
+    def said(request: Request, status: int, title: str, text: str) -> Response:
+        if not _wants_page(request):
+            return JSONResponse({"problem": text}, status)
+        return site.page(request, "problem.html", status, title=title, text=text)
+
+    @app.exception_handler(NotHere)
+    def not_here(request: Request, error: NotHere) -> Response:
+        return said(request, 404, "Not found", str(error))
+
+    @app.exception_handler(NotDeployed)
+    def not_deployed(request: Request, error: NotDeployed) -> Response:
+        return said(request, 503, "Not deployed yet", str(error))
+
+    @app.exception_handler(NeedsPerson)
+    def refused(request: Request, error: NeedsPerson) -> Response:
+        return said(request, 409, "That does not go", str(error))
+
+    @app.exception_handler(Retry)
+    def unavailable(request: Request, error: Retry) -> Response:
+        return said(request, 503, "Try again in a moment", str(error))
+
+    before = app.exception_handlers.get(HTTPException)
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 404 and _wants_page(request):
+            return said(request, 404, "Not found", f"{request.url.path}: there is no such page.")
+        if before is not None:
+            answer: Response = await before(request, error)  # type: ignore[misc]
+            return answer
+        return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
+
+
+def _wants_page(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "")
