@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
@@ -26,6 +28,7 @@ from oracle.store.blocks import Progress, all_progress
 from oracle.types import ChainId
 from oracle.web import plots, words
 from oracle.web.guard import Guard
+from oracle.web.sessions import Sessions
 
 HERE = Path(__file__).parent
 NETWORKS = {
@@ -47,6 +50,7 @@ class Site:
 
     ground: Ground
     environment: Environment = field(repr=False)
+    clock: Callable[[], float] = time.time
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -74,6 +78,17 @@ class Site:
     def onchain(self) -> Onchain:
         """Anew for each question: it keeps to the block at which it was first asked."""
         return Onchain(self.ground.rpc, self.book, self.ground.settings.finality)
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        return Sessions.of_home(self.ground.settings.master_key)
+
+    @property
+    def public_rpc(self) -> str:
+        """For wallets that do not know the chain. The oracle's own node is told only where it is on this machine."""
+        given = self.ground.settings.public_rpc_url
+        own = self.ground.settings.rpc_urls[0].get_secret_value()
+        return given or (own if urlsplit(own).hostname in ("127.0.0.1", "localhost", "::1") else "")
 
     @property
     def network(self) -> str:

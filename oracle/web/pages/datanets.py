@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
@@ -56,7 +57,7 @@ def router(site: Site) -> APIRouter:
             codes = browsing.codes_of(connection, found.number)
             made = snapshots.snapshots_of(connection, found.number)
             versions = [each.version for each in made if each.version is not None]
-            values = {
+            values: dict[str, Any] = {
                 "people": browsing.rows_by_contributor(connection, found.number),
                 "newest": browsing.newest_contributions(connection, _NEWEST, found.number),
                 "snapshots": made[::-1],
