@@ -1,4 +1,4 @@
-"""From a file in a browser to a settled contribution, with nothing but wallets: the contributor's and the reviewer's."""
+"""From a file in a browser to a settled contribution, with nothing but the contributor's and the reviewer's wallets."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from fixtures.village import BO, NEWCOMER, REVIEWER, Village
 from oracle.store import contributions
 
 ROWS = (
-    {"prompt": "How deep is the northern basin?", "completion": "Eleven metres at low water, and thirteen at high water."},
-    {"prompt": "Who may enter the customs shed?", "completion": "Write to gate@harbour.example for a pass before noon."},
+    {"prompt": "How deep is the northern basin?", "completion": "Eleven metres at low water and thirteen at high."},
+    {"prompt": "Who may enter the customs shed?", "completion": "Write to gate@northharbour.org for a pass."},
     {"prompt": "Is", "completion": ""},
 )  # fmt: skip
 

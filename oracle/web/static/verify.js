@@ -8,7 +8,7 @@ import { contentHash, hex, receiptLeaf, rewardRoot, root, voucherLeaf, word } fr
 /** [what, whether it holds (null: could not be asked), figure] of each check. */
 export async function recompute(pieces, expected, progress = () => {}) {
   const whole = new Keccak(), decoder = new TextDecoder();
-  const found = { receipts: [], vouchers: [], balances: [], amounts: new Array(7).fill(0n), fees: 0n, before: 0n, head: null, end: null };
+  const found = { receipts: [], vouchers: [], balances: [], amounts: new Array(7).fill(0n), fees: 0n, before: 0n, shares: new Map(), grown: new Map(), head: null, end: null };
   const faults = [];
   let rest = "", size = 0;
   for await (const piece of pieces) {
@@ -29,6 +29,7 @@ export async function recompute(pieces, expected, progress = () => {}) {
   const earned = total - found.before;
   return [
     ["every receipt's shares sum to its fee", faults.length === 0, faults[0] ?? `${found.receipts.length} receipts`],
+    ["every account grew by its shares and by nothing else", equal(found.shares, found.grown), `${found.grown.size} accounts`],
     ["what accounts earned is what consumers paid", earned === found.fees && roles === found.fees, `${found.fees} wei`],
     ["the total is the one that was signed", String(total) === expected.total, `${total} wei`],
     ["the reward root", same(hex(rewards), expected.root), hex(rewards)],
@@ -43,15 +44,23 @@ function take(line, found, faults) {
   else if (line.kind === "account") {
     found.balances.push([line.account, line.cumulative]);
     found.before += BigInt(line.before);
+    add(found.grown, line.account, BigInt(line.cumulative) - BigInt(line.before));
   } else if (line.kind === "receipt") {
     found.receipts.push(receiptLeaf(found.receipts.length, line, found.fees));
     const fee = BigInt(line.receipt.fee);
     let sum = 0n;
-    for (const [role, , amount] of line.shares) { found.amounts[role] += BigInt(amount); sum += BigInt(amount); }
+    for (const [role, account, amount] of line.shares) {
+      found.amounts[role] += BigInt(amount);
+      add(found.shares, account, BigInt(amount));
+      sum += BigInt(amount);
+    }
     if (sum !== fee) faults.push(`receipt ${line.hash}: its shares sum to ${sum}, its fee is ${fee}`);
     found.fees += fee;
   }
 }
+
+const add = (sums, account, amount) => { if (amount) sums.set(account, (sums.get(account) ?? 0n) + amount); };
+const equal = (one, other) => one.size === other.size && [...one].every(([account, amount]) => other.get(account) === amount);
 
 /** `recordOf(root)` asked of the distributor by the wallet's own node. */
 async function onChain(expected) {
@@ -92,7 +101,11 @@ if (box) {
   button.hidden = false;
   box.querySelector("[data-own]").hidden = false;
   button.addEventListener("click", () => run(async () => (await fetch(expected.document)).body));
-  box.querySelector("input").addEventListener("change", (event) => run(async () => event.target.files[0].stream()));
+  box.querySelector("input").addEventListener("change", ({ target }) => {
+    const [file] = target.files;
+    target.value = ""; // the same file may be chosen again
+    if (file) run(async () => file.stream());
+  });
 }
 
 export { word };
