@@ -25,6 +25,7 @@ COMMANDS = {
     "erase": ("contributor", "Erase a contribution or some of its rows."),
     "datanet": ("datanets", "Datanets: rules, contents, snapshots."),
     "review": ("datanets", "What rules hold back, and the outcomes that reviewers sign."),
+    "retrieval": ("retrieval", "Documents that models look up."),
     "suite": ("suite", "Where the contracts stand."),
     "index": ("chain", "Read the chain's events."),
     "send": ("chain", "What was, is and will be written to the chain."),

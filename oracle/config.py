@@ -57,6 +57,12 @@ class Settings(BaseSettings):
     keys: str = Field("", description="Where the keys of private rows lie, as a URL of fsspec; never beside a backup.")
     master_key_file: Folder | None = Field(None, description="32 bytes in hexadecimal that wrap those keys.")
 
+    retrieval_model: str = Field(
+        "minilm",
+        description="Sentence model of retrieval: minilm, a sentence-transformers folder, or none (words alone).",
+    )
+    passages: str = Field("", description="Where indexes of documents lie, as a URL of fsspec. Empty: in the home.")
+
     rpc_urls: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (SecretStr("http://127.0.0.1:8545"),),
         description="Nodes of one chain, separated by commas; the first is preferred.",
@@ -108,6 +114,10 @@ class Settings(BaseSettings):
     @cached_property
     def key_store(self) -> str:
         return self.keys or str(self.home / "keys" / "contributions")
+
+    @cached_property
+    def passage_store(self) -> str:
+        return self.passages or str(self.home / "passages")
 
     @cached_property
     def master_key(self) -> Path:

@@ -19,6 +19,7 @@ LAYERS = (
     ("serving",),
     ("attribution",),
     ("factory",),
+    ("retrieval",),
     ("datanets",),
     ("client",),
     ("chain",),
