@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
+from math import ceil, floor, log10
 
 from markupsafe import Markup
 
@@ -151,11 +152,12 @@ def columns(points: Sequence[Point], title: str) -> Markup:
 
 
 def _ticks(low: float, high: float) -> list[float]:
+    """Four to eight of them, at 1, 2 or 5 of a power of ten."""
     rough = (high - low) / 5
-    power = 10.0 ** len(str(int(1 / rough))) if rough < 1 else 1.0
-    step = max(1, round(rough * power)) / power if rough < 1 else max(1.0, round(rough))
-    first = int(low / step) + (low > 0)
-    return [tick for tick in (round((first + place) * step, 10) for place in range(12)) if low <= tick <= high]
+    power = 10.0 ** floor(log10(rough))
+    step = next(power * times for times in (1, 2, 5, 10) if power * times >= rough)
+    first = ceil(low / step)
+    return [round(place * step, 10) for place in range(first, floor(high / step) + 1)]
 
 
 def _svg(title: str, said: str, height: int, drawn: Sequence[Markup], kind: str, stretched: bool = False) -> Markup:

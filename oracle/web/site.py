@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from inspect import isawaitable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -192,8 +193,8 @@ def _say_errors(app: FastAPI, site: Site) -> None:
         if error.status_code == 404 and _wants_page(request):
             return said(request, 404, "Not found", f"{request.url.path}: there is no such page.")
         if before is not None:
-            answer: Response = await before(request, error)  # type: ignore[misc]
-            return answer
+            answer = before(request, error)
+            return await answer if isawaitable(answer) else answer
         return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
 
 

@@ -44,7 +44,7 @@ def router(site: Site) -> APIRouter:
         newest = {each.name: each for each in every if each.state in models.SERVED or each.name not in _served(every)}
         return site.page(request, "models.html", models=list(newest.values()), versions=Counter(e.name for e in every))
 
-    @routes.get("/models/{name:path}/files/{file}")
+    @routes.get("/models/{name:path}/files/{file:path}")
     def download(name: str, file: str, version: int | None = None) -> Response:
         """A file of the auditor's folder."""
         with site.reading() as connection:

@@ -16,6 +16,7 @@ from oracle.store import answers, batches, browsing, contributions, datanets, mo
 from oracle.store.receipts import Attribution, Found, Terms
 from oracle.types import Address, ContributionId, Hash32
 from oracle.web.plots import Bar
+from oracle.web.reading.explained import explained, spans
 from oracle.web.site import NotHere, Site
 from oracle.web.words import percent, short
 
@@ -42,21 +43,58 @@ def router(site: Site) -> APIRouter:
 
     @routes.get("/receipts/{name}")
     def one(request: Request, name: str) -> HTMLResponse:
+        return site.page(request, "receipt.html", **_values(site, name))
+
+    @routes.get("/receipts/{name}/why")
+    def why(request: Request, name: str) -> HTMLResponse:
+        """The part of the page that comes with attribution; for whoever has just asked."""
+        return site.page(request, "part_why.html", **_values(site, name))
+
+    @routes.get("/receipts/{name}/spans")
+    def evidence(name: str) -> dict[str, Any]:
+        """Tokens of the answer that stand in training rows, with the same tones as the shares."""
         with site.reading() as connection:
             found = _find(connection, site, name)
-            terms = _terms(connection, found)
-            model = models.by_number(connection, site.chain, found.receipt.model, found.receipt.version)
-            batch = None if found.batch is None else batches.batch(connection, found.batch)
-            kept = answers.find(connection, site.chain, found.receipt.id)
+            said = _explanation(connection, site, found)
+            told = spans(connection, said) if said else []
             credited = _credited(connection, found.attribution) if found.attribution else []
-        explanation = orjson.loads(kept.explanation) if kept and kept.explanation else None
-        return site.page(
-            request, "receipt.html", found=found, receipt=found.receipt, model=model, batch=batch, credited=credited,
-            explanation=explanation, influence=_influence(credited, found.attribution),
-            roles=_roles(found, terms), told=_told(explanation),
-        )  # fmt: skip
+        tones = {one.owner: one.tone for one in credited[::-1]}
+        listed = [
+            {
+                "start": each.start, "length": each.length, "occurrences": each.occurrences, "row": each.row,
+                "accounts": each.accounts, "tone": next((tones[who] for who in each.accounts if who in tones), "7"),
+            }
+            for each in told
+        ]  # fmt: skip
+        return {"state": "done" if found.attribution is not None else "pending", "spans": listed}
 
     return routes
+
+
+def _values(site: Site, name: str) -> dict[str, Any]:
+    with site.reading() as connection:
+        found = _find(connection, site, name)
+        terms = _terms(connection, found)
+        model = models.by_number(connection, site.chain, found.receipt.model, found.receipt.version)
+        batch = None if found.batch is None else batches.batch(connection, found.batch)
+        said = _explanation(connection, site, found)
+        credited = _credited(connection, found.attribution) if found.attribution else []
+        return {
+            "found": found,
+            "receipt": found.receipt,
+            "model": model,
+            "batch": batch,
+            "credited": credited,
+            "influence": _influence(credited, found.attribution),
+            "roles": _roles(found, terms),
+            "why": explained(connection, site, said) if said else None,
+        }
+
+
+def _explanation(connection: Connection, site: Site, found: Found) -> dict[str, Any] | None:
+    kept = answers.find(connection, site.chain, found.receipt.id)
+    said: dict[str, Any] | None = orjson.loads(kept.explanation) if kept and kept.explanation else None
+    return said
 
 
 def _find(connection: Connection, site: Site, name: str) -> Found:
@@ -130,16 +168,3 @@ def _roles(found: Found, terms: Terms | None) -> list[Bar]:
         for role, amount in sorted(sums.items())
         if amount
     ]
-
-
-def _told(explanation: Any) -> list[tuple[str, str]]:
-    """Plain figures of the explanation: how it was made, and its measured accuracy."""
-    if not isinstance(explanation, dict):
-        return []
-    found: list[tuple[str, str]] = []
-    for name, value in explanation.items():
-        if isinstance(value, str | int | float):
-            found.append((name.replace("_", " "), str(value)))
-        elif isinstance(value, dict) and all(isinstance(each, str | int | float) for each in value.values()):
-            found += [(f"{name} {inner}".replace("_", " "), str(each)) for inner, each in value.items()]
-    return found

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from oracle.store import datanets, models
 from oracle.store.models import Model
 from oracle.types import ChainId
+from oracle.web.words import plural
 
 _DEEPEST = 6
 _WIDE, _TALL, _ACROSS, _DOWN = 190, 52, 26, 46
@@ -76,8 +77,8 @@ class Lineage:
                 )
             )
         return Markup(
-            '<svg class="plot lineage" viewBox="-2 -2 {} {}" role="group" aria-label="Lineage">{}{}</svg>'
-        ).format(width + 4, height + 4, Markup("").join(lines), Markup("").join(boxes))
+            '<svg class="plot lineage" viewBox="-2 -2 {} {}" width="{}" role="group" aria-label="Lineage">{}{}</svg>'
+        ).format(width + 4, height + 4, width + 4, Markup("").join(lines), Markup("").join(boxes))
 
 
 def lineage(connection: Connection, chain: ChainId, model: Model) -> Lineage:
@@ -143,7 +144,7 @@ def _parents(connection: Connection, chain: ChainId, model: Model) -> list[Model
 
 
 def _node(model: Model, kind: str) -> Node:
-    note = "base" if model.made.is_base else f"{model.state}, {len(model.made.snapshots)} snapshots"
+    note = "base" if model.made.is_base else f"{model.state}, {plural(len(model.made.snapshots), 'snapshot')}"
     return Node(model.id, model.id, note, f"/models/{model.name}?version={model.version}", kind)
 
 

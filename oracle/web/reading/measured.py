@@ -1,7 +1,6 @@
-"""Figures of a model's reports, wherever in them they stand: each a value with its interval.
+"""Figures of a model's reports: each a value with its interval, as the factory and calibration wrote them.
 
-Reports are the factory's and attribution's; a page shows what they say and adds nothing. A figure is an object that
-has a value (`value`, `mean`, `score`) and an interval (`low`/`high`, or `interval`: [low, high]).
+A page shows what they say and adds nothing. Figures of one measure stand on one axis: base and adapter side by side.
 """
 
 from __future__ import annotations
@@ -14,62 +13,99 @@ import orjson
 
 from oracle.web.plots import Interval
 
-_VALUES = ("value", "mean", "score", "estimate")
-_MOST = 24
+_MOST = 60
+_SAID = {
+    "lds_contributors": "rank agreement with retraining",
+    "loco_r": "correlation with leaving one out",
+    "payout_tv": "part of the pay that is misdirected",
+    "loss": "loss of a token, adapter less base",
+}
+
+
+@dataclass(frozen=True)
+class Group:
+    """One axis."""
+
+    title: str
+    rows: list[Interval]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """By report: its plot's rows. `recipe` and `verdict` as they were written."""
-
-    evaluation: list[Interval]
-    accuracy: list[Interval]
+    evaluation: list[Group]
+    accuracy: list[Group]
+    gate: list[str]
+    advice: str
     recipe: list[tuple[str, str]]
 
 
 def measured(files: Mapping[str, bytes]) -> Measured:
-    evaluation: list[Interval] = []
-    accuracy: list[Interval] = []
-    recipe: list[tuple[str, str]] = []
-    for name in sorted(files):
-        try:
-            content = orjson.loads(files[name])
-        except orjson.JSONDecodeError:
-            continue
-        if "eval" in name or "report" in name:
-            evaluation += _figures(content)
-        elif "accuracy" in name or "attribution" in name or "calibration" in name:
-            accuracy += _figures(content)
-        elif "recipe" in name:
-            recipe += list(_plain(content))
-    return Measured(evaluation[:_MOST], accuracy[:_MOST], recipe[:60])
+    """From the JSON files of the auditor's folder, whatever folder inside it they lie in."""
+    read = {name.rpartition("/")[2]: content for name, content in sorted(files.items()) if _is_json(content)}
+    said = {name: orjson.loads(content) for name, content in read.items()}
+    manifest = said.get("manifest.json", {})
+    evaluation = said.get("evaluation.json") or manifest.get("evaluation") or {}
+    accuracy = said.get("accuracy.json") or {}
+    gate = evaluation.get("gate") or {}
+    recipe = said.get("recipe.json") or manifest.get("recipe") or {}
+    return Measured(
+        [*_sides(evaluation), *_differences(evaluation)],
+        [Group("", rows)] if (rows := list(_figures(accuracy))) else [],
+        [str(reason) for reason in gate.get("reasons", ())],
+        str(accuracy.get("recommendation", "")),
+        list(_plain(recipe))[:_MOST],
+    )
 
 
-def _figures(content: Any, path: tuple[str, ...] = ()) -> list[Interval]:
-    if isinstance(content, list):
-        found: list[Interval] = []
-        for place, each in enumerate(content):
-            name = each.get("name", each.get("task", str(place))) if isinstance(each, dict) else str(place)
-            found += _figures(each, (*path, str(name)))
-        return found
+def _is_json(content: bytes) -> bool:
+    try:
+        return isinstance(orjson.loads(content), dict)
+    except orjson.JSONDecodeError:
+        return False
+
+
+def _sides(evaluation: Mapping[str, Any]) -> Iterator[Group]:
+    """adapter and base of one set and measure on one axis."""
+    adapter, base = evaluation.get("adapter"), evaluation.get("base")
+    if not isinstance(adapter, dict) or not isinstance(base, dict):
+        return
+    for name in sorted(adapter):
+        for measure in sorted(adapter[name]):
+            rows = [
+                row
+                for label, side, tone in (("base", base, "3"), ("this model", adapter, "1"))
+                if (row := _figure(label, side.get(name, {}).get(measure), tone)) is not None
+            ]
+            if rows:
+                yield Group(f"{name}: {measure}".replace("_", " "), rows)
+
+
+def _differences(evaluation: Mapping[str, Any]) -> Iterator[Group]:
+    """Paired, item by item; a manifest keeps these alone."""
+    differences = evaluation.get("differences")
+    if not isinstance(differences, dict):
+        return
+    for name, each in sorted(differences.items()):
+        rows = list(_figures(each)) if isinstance(each, dict) else []
+        if rows:
+            yield Group(f"{name}: difference from the base", rows)
+
+
+def _figures(content: Mapping[str, Any]) -> Iterator[Interval]:
+    for name, value in sorted(content.items()):
+        row = _figure(_SAID.get(name, name.replace("_", " ")), value, "1")
+        if row is not None:
+            yield row
+
+
+def _figure(label: str, content: Any, tone: str) -> Interval | None:
     if not isinstance(content, dict):
-        return []
-    one = _figure(content, path)
-    if one is not None:
-        return [one]
-    return [figure for name, each in content.items() for figure in _figures(each, (*path, name))]
-
-
-def _figure(content: Mapping[str, Any], path: tuple[str, ...]) -> Interval | None:
-    value = next((content[name] for name in _VALUES if isinstance(content.get(name), int | float)), None)
-    interval = content.get("interval") or content.get("ci") or [content.get("low"), content.get("high")]
-    if value is None or not isinstance(interval, list) or len(interval) != 2:
         return None
-    low, high = interval
-    if not isinstance(low, int | float) or not isinstance(high, int | float):
+    found = [content.get(name) for name in ("value", "low", "high")]
+    if not all(isinstance(each, int | float) and not isinstance(each, bool) for each in found):
         return None
-    tone = "3" if "base" in path else "1"
-    return Interval(" ".join(path[-3:]).replace("_", " "), float(value), float(low), float(high), tone)
+    value, low, high = (float(each) for each in found if each is not None)
+    return Interval(label, value, low, high, tone)
 
 
 def _plain(content: Any, path: str = "") -> Iterator[tuple[str, str]]:
