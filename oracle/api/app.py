@@ -8,7 +8,7 @@ from oracle import __version__, jobs
 from oracle.api import health
 from oracle.config import Settings
 from oracle.daemon.ground import Ground
-from oracle.web import mount
+from oracle.web.mounting import mount
 
 
 def create(settings: Settings) -> FastAPI:

@@ -7,28 +7,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from inspect import isawaitable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from fastapi import FastAPI, Request
-from fastapi.responses import HTMLResponse, JSONResponse, Response
-from fastapi.staticfiles import StaticFiles
+from fastapi import Request
+from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sqlalchemy import Connection
-from starlette.exceptions import HTTPException
 
 from oracle import __version__
 from oracle.chain.contracts import AddressBook, read_address_book
 from oracle.daemon.ground import Ground
-from oracle.errors import NeedsPerson, NotDeployed, Retry
+from oracle.errors import NeedsPerson, Retry
 from oracle.settlement.onchain import Onchain
 from oracle.store.blobs import Blobs
 from oracle.store.blocks import Progress, all_progress
 from oracle.types import ChainId
 from oracle.web import plots, words
-from oracle.web.guard import Guard
 from oracle.web.sessions import Sessions
 
 HERE = Path(__file__).parent
@@ -147,56 +143,3 @@ def environment() -> Environment:
     made.filters.update(filters)
     made.globals.update(plots=plots)
     return made
-
-
-def mount(app: FastAPI, ground: Ground) -> Site:
-    """Puts the pages into the application; where no chain is read yet, they say so."""
-    from oracle.web import actions, pages
-
-    site = Site(ground, environment())
-    app.add_middleware(Guard)
-    app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
-    for module in (*pages.ALL, *actions.ALL):
-        app.include_router(module.router(site), include_in_schema=False)
-    _say_errors(app, site)
-    return site
-
-
-def _say_errors(app: FastAPI, site: Site) -> None:
-    """A person is told in a page, a program in JSON; both what was wrong and what to do."""
-
-    def said(request: Request, status: int, title: str, text: str) -> Response:
-        if not _wants_page(request):
-            return JSONResponse({"problem": text}, status)
-        return site.page(request, "problem.html", status, title=title, text=text)
-
-    @app.exception_handler(NotHere)
-    def not_here(request: Request, error: NotHere) -> Response:
-        return said(request, 404, "Not found", str(error))
-
-    @app.exception_handler(NotDeployed)
-    def not_deployed(request: Request, error: NotDeployed) -> Response:
-        return said(request, 503, "Not deployed yet", str(error))
-
-    @app.exception_handler(NeedsPerson)
-    def refused(request: Request, error: NeedsPerson) -> Response:
-        return said(request, 409, "That does not go", str(error))
-
-    @app.exception_handler(Retry)
-    def unavailable(request: Request, error: Retry) -> Response:
-        return said(request, 503, "Try again in a moment", str(error))
-
-    before = app.exception_handlers.get(HTTPException)
-
-    @app.exception_handler(HTTPException)
-    async def http(request: Request, error: HTTPException) -> Response:
-        if error.status_code == 404 and _wants_page(request):
-            return said(request, 404, "Not found", f"{request.url.path}: there is no such page.")
-        if before is not None:
-            answer = before(request, error)
-            return await answer if isawaitable(answer) else answer
-        return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
-
-
-def _wants_page(request: Request) -> bool:
-    return "text/html" in request.headers.get("accept", "")

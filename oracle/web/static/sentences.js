@@ -21,9 +21,9 @@ export function sentence(error) {
 }
 
 function codeOf(error) {
-  return error?.code ?? error?.data?.originalError?.code ?? error?.cause?.code;
+  return error?.data?.originalError?.code ?? error?.code ?? error?.cause?.code;
 }
 
 function textOf(error) {
-  return String(error?.data?.message ?? error?.shortMessage ?? error?.message ?? error ?? "").slice(0, 300);
+  return String(error?.data?.message ?? error?.shortMessage ?? error?.message ?? (typeof error === "string" ? error : "")).slice(0, 300);
 }
