@@ -99,6 +99,8 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is written to the log.")
     http_host: str = Field("127.0.0.1", description="Where the API listens.")
     http_port: int = Field(8000, ge=0, le=65_535, description="And on which port; 0 takes any.")
+    public_rpc_url: str = Field("", description="A node for wallets that do not know the chain; never one with a key.")
+    upload_limit_mb: int = Field(256, ge=1, le=10_000, description="How big a file may be that a browser hands in.")
 
     domain: str = Field("", description="Host (and port) that wallets sign in to. Empty: where the API listens.")
     inference: Literal["in-process", "queue"] = Field(

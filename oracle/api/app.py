@@ -20,6 +20,7 @@ from oracle.api.refusals import Refusal, bad
 from oracle.api.shop import Front, MakeEngine
 from oracle.config import Settings
 from oracle.daemon.ground import Ground
+from oracle.web.mounting import mount
 
 
 def create(settings: Settings, make_engine: MakeEngine | None = None) -> FastAPI:
@@ -64,8 +65,12 @@ def create(settings: Settings, make_engine: MakeEngine | None = None) -> FastAPI
             allow_headers=["*"], expose_headers=["*"],
         )  # fmt: skip
     app.add_middleware(
-        Guard, body_bytes=settings.body_bytes, addresses=Limits(settings.address_calls_per_minute, "address")
+        Guard,
+        body_bytes=settings.body_bytes,
+        addresses=Limits(settings.address_calls_per_minute, "address"),
+        uploads={"/contribute/file": settings.upload_limit_mb * 1_000_000 + settings.body_bytes},
     )
+    mount(app, ground)
     return app
 
 

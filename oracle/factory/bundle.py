@@ -1,4 +1,4 @@
-"""An exported version as a folder: every file's hash in an index, the index's files in the manifest, and the hash of the
+"""An exported version as a folder: hashes of all files in an index, the index in the manifest, and the hash of the
 manifest on chain."""
 
 from __future__ import annotations
