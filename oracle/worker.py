@@ -15,7 +15,7 @@ from celery.signals import task_postrun, task_prerun, worker_process_shutdown
 
 from oracle import jobs
 from oracle.config import read_settings
-from oracle.daemon import documents, intake
+from oracle.daemon import attributing, documents, intake
 from oracle.daemon.canary import Cage
 from oracle.daemon.ground import Ground
 from oracle.daemon.rounds import reconcile, run_round
@@ -30,6 +30,7 @@ Round = Callable[[Ground, Celery], object]
 STEPS: Mapping[str, Step] = {
     **{f"ingest.{name}": intake.step(name) for name in intake.STEPS},
     documents.STEP: documents.index,
+    "attribute.answer": attributing.step,
 }
 
 ROUNDS: Mapping[str, Round] = {

@@ -42,7 +42,9 @@ from oracle.errors import NeedsPerson, Retry  # noqa: E402
 from oracle.settlement.adopt import adopt  # noqa: E402
 from oracle.settlement.attest import NotPaidYet, OtherRound  # noqa: E402
 from oracle.settlement.onchain import Onchain  # noqa: E402
-from oracle.settlement.post import ChainIsAhead, Pace, Settler, accept, signed  # noqa: E402
+from oracle.settlement.opinions import accept, signed  # noqa: E402
+from oracle.settlement.pace import Pace  # noqa: E402
+from oracle.settlement.post import ChainIsAhead, Settler  # noqa: E402
 from oracle.settlement.shares import shares_of  # noqa: E402
 from oracle.settlement.verify import Signed  # noqa: E402
 from oracle.store import batches  # noqa: E402

@@ -10,7 +10,7 @@ record = recorder.finish()
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -89,6 +89,35 @@ class Recorder:
             yield
             self._open.add(capture, torch.tensor(list(rows)), self._owner_of, self._every, divisor)
 
+    def state(self) -> dict[str, Tensor]:
+        """All that was seen so far, for a run that may be stopped: `resume` goes on from it."""
+        kept = {}
+        for number, done in enumerate(self._done):
+            for name in done.sums:
+                kept[f"done.{number}.sums.{name}"] = done.sums[name]
+                kept[f"done.{number}.adapter.{name}"] = done.adapter[name]
+            kept[f"done.{number}.rows"] = torch.tensor(done.rows)
+        if self._open is not None:
+            kept |= {f"open.{name}": value for name, value in self._open.state().items()}
+        return kept
+
+    def resume(self, state: Mapping[str, Tensor]) -> None:
+        """Of the same model and plan."""
+        self._done, self._open = [], None
+        for number, window in enumerate(self._plan.windows):
+            own = {
+                name.removeprefix(f"done.{number}."): v
+                for name, v in state.items()
+                if name.startswith(f"done.{number}.")
+            }
+            if own:
+                adapter, sums = _below(own, "adapter."), _below(own, "sums.")
+                self._done.append(Checkpoint(window, int(own["rows"]), adapter, sums))
+        was_open = _below(state, "open.")
+        if was_open:
+            self._open = _Open(self._plan.windows[len(self._done)], self._matrices, len(self.contributors))
+            self._open.resume(was_open)
+
     def finish(self) -> Record:
         if self._open is not None:
             self._close()
@@ -135,6 +164,22 @@ class _Open:
                 self._scales[matrix.name].add(gradients if sampled.all() else gradients[sampled])
         self._rows += len(rows)
 
+    def state(self) -> dict[str, Tensor]:
+        kept = {f"sums.{name}": value.clone() for name, value in self._sums.items()}
+        kept |= {f"adapter.{name}": value for name, value in self.adapter.items()}
+        for name, scale in self._scales.items():
+            kept[f"covariance.{name}"] = scale.covariance.clone()
+            kept[f"count.{name}"] = torch.tensor(scale.count)
+        return kept | {"rows": torch.tensor(self._rows)}
+
+    def resume(self, state: Mapping[str, Tensor]) -> None:
+        self.adapter = _below(state, "adapter.")
+        self._rows = int(state["rows"])
+        for name, scale in self._scales.items():
+            self._sums[name].copy_(state[f"sums.{name}"])
+            scale.covariance.copy_(state[f"covariance.{name}"])
+            scale.count = int(state[f"count.{name}"])
+
     def checkpoint(self, damping: float) -> Checkpoint:
         if not self.adapter:
             self.keep_adapter()
@@ -144,3 +189,7 @@ class _Open:
             if not torch.isfinite(sums[matrix.name]).all():
                 raise NotFinite(f"the summed gradients of {matrix.name} are NaN or infinite")
         return Checkpoint(self.window, self._rows, self.adapter, sums)
+
+
+def _below(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}

@@ -29,15 +29,22 @@ class LongSide:
 
     def scaled(self, sums: Tensor, damping: float) -> Tensor:
         """… × short × long, divided by the covariance, to which `damping` of its mean is added in every direction."""
+        factor = self.factor(damping)
+        lines = sums.reshape(-1, sums.shape[-1]).T
+        solved: Tensor = torch.cholesky_solve(lines, factor)
+        return solved.T.reshape(sums.shape)
+
+    def factor(self, damping: float) -> Tensor:
+        """L of the damped covariance LLᵀ: half of the division. Of a matrix that no row has moved, so large that
+        nothing comes of it."""
         if self.count == 0:
             raise NothingRecorded("no gradient was seen, so there is no scale")
         if not torch.isfinite(self.covariance).all():
             raise NotFinite("the covariance of the gradients is NaN or infinite")
         covariance = self.covariance / self.count
         mean = covariance.diagonal().mean()
+        eye = torch.eye(len(covariance), device=covariance.device)
         if not mean > 0:
-            return torch.zeros_like(sums)  # no row has moved this matrix at all
-        damped = covariance + damping * mean * torch.eye(len(covariance), device=covariance.device)
-        lines = sums.reshape(-1, sums.shape[-1]).T
-        solved: Tensor = torch.cholesky_solve(lines, torch.linalg.cholesky(damped))
-        return solved.T.reshape(sums.shape)
+            return eye * 1e15
+        factor: Tensor = torch.linalg.cholesky(covariance + damping * mean * eye)
+        return factor

@@ -51,7 +51,8 @@ def settle() -> None:
 @click.option("--most-growth", default=200, show_default=True, help="Percent above the epoch before, and no more.")
 def step(close_now: bool, every: int, amount: int, most_fees: int, most_growth: int) -> None:
     """Bring the batch that is on its way as far as it goes now. Sends nothing itself: that is the sender's."""
-    from oracle.settlement.post import Pace, Settler
+    from oracle.settlement.pace import Pace
+    from oracle.settlement.post import Settler
 
     ground = _ground()
     pace = Pace(every, Wei(amount * OPEN), Wei(most_fees * OPEN), most_growth)
@@ -66,13 +67,13 @@ def step(close_now: bool, every: int, amount: int, most_fees: int, most_growth: 
 @settle.command()
 def status() -> None:
     """Batches, and what waits for one."""
-    from oracle.store import batches, receipts
+    from oracle.store import batches, owing
 
     ground = _ground()
     chain = ground.rpc.chain
     with ground.database.reading() as connection:
         found = batches.batches(connection, chain)
-        waiting = receipts.waiting(connection, chain)
+        waiting = owing.waiting(connection, chain)
     for one in found:
         why = f"  {one.reason}" if one.reason else ""
         click.echo(f"{one.name}  {one.state}  {one.receipt_count or '–'} receipts  {one.fees or '–'} wei{why}")
@@ -103,7 +104,7 @@ def difference() -> None:
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 def export(number: int, folder: Path) -> None:
     """Write the bundle of a batch: the published bytes and what was signed."""
-    from oracle.settlement.post import signed
+    from oracle.settlement.opinions import signed
     from oracle.settlement.verify import export as write
     from oracle.store import batches
 
@@ -121,7 +122,7 @@ def export(number: int, folder: Path) -> None:
 def accept(opinion: Path) -> None:
     """Take an attestor's opinion (the file that `attest --out` wrote) on the batch that is published now."""
     from oracle.settlement.attest import Opinion
-    from oracle.settlement.post import accept as take
+    from oracle.settlement.opinions import accept as take
     from oracle.store import batches
 
     ground = _ground()
@@ -188,8 +189,8 @@ def attest(bundle: Path, sample: int, operator: str | None, out: Path | None) ->
 @click.argument("bundle", type=BUNDLE)
 def verify(bundle: Path) -> None:
     """Recompute all of an exported bundle, without network. Exits with 1 at the first difference and names it."""
+    from oracle.settlement.differing import Difference
     from oracle.settlement.document import hexed
-    from oracle.settlement.replay import Difference
     from oracle.settlement.verify import verify_bundle
 
     try:

@@ -16,11 +16,12 @@ import orjson
 
 from oracle.chain.signer import Signer
 from oracle.errors import NeedsPerson, Retry
+from oracle.settlement.differing import Difference
 from oracle.settlement.document import hexed, unhexed
 from oracle.settlement.hashing import keccak, objection_preimage
 from oracle.settlement.onchain import Onchain
 from oracle.settlement.receipts import voucher_preimage
-from oracle.settlement.replay import Difference, Replay, Replayed
+from oracle.settlement.replay import Replay, Replayed
 from oracle.settlement.verify import Signed, require_statement
 from oracle.store.cid import cid_of
 from oracle.store.folder import Folder

@@ -35,7 +35,7 @@ from oracle.settlement.coverage import Funds, covered  # noqa: E402
 from oracle.settlement.document import Head  # noqa: E402
 from oracle.settlement.hashing import NOTHING  # noqa: E402
 from oracle.settlement.tree import RewardTree, Tree, double_rows  # noqa: E402
-from oracle.store import batches, receipts  # noqa: E402
+from oracle.store import batches, owing, receipts  # noqa: E402
 from oracle.store.blobs import Blobs  # noqa: E402
 from oracle.store.columns import METADATA  # noqa: E402
 from oracle.store.database import Database  # noqa: E402
@@ -164,7 +164,7 @@ def epoch(url: str, count: int, accounts: int, seed: int, folder: Path) -> list[
             kept = receipts.vouchers(connection, CHAIN)
             funds = {lane: Funds(Wei(0)) for lane in kept}
             balances = {Lane(*lane).consumer: Wei(10**30) for lane in kept}
-            steps = receipts.lane_steps(connection, CHAIN)
+            steps = owing.lane_steps(connection, CHAIN)
             plan = covered(steps, {}, kept, funds, balances, Timestamp(0))
             taken = batching.close(connection, current, plan, Timestamp(2), round=0, previous_root=NOTHING)
             assert taken == count, f"{taken} of {count} were taken"

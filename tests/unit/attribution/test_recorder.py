@@ -9,8 +9,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small import digest, index_of, model, plan, recorded, rows
 
+from fixtures.attribution import digest, index_of, model, plan, recorded, rows
 from oracle.attribution.errors import NotFinite, NothingRecorded, QueryTooLong, UnknownContributor, WrongAdapter
 from oracle.attribution.index import Index, write_index
 from oracle.attribution.layers import captured, lora_matrices

@@ -17,7 +17,9 @@ from oracle.chain.signer import KeystoreSigner
 from oracle.settlement.attest import NotPaidYet, Opinion, OtherRound, Policy, attest
 from oracle.settlement.claims import ClaimBook
 from oracle.settlement.onchain import Onchain
-from oracle.settlement.post import Pace, Settler, accept, signed
+from oracle.settlement.opinions import accept, signed
+from oracle.settlement.pace import Pace
+from oracle.settlement.post import Settler
 from oracle.settlement.verify import Signed
 from oracle.store import batches
 from oracle.store.batches import Batch, State
