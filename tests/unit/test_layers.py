@@ -13,7 +13,7 @@ LAYERS = (
     ("cli",),
     ("commands",),
     ("worker",),
-    ("api", "web"),
+    ("api", "web", "agents"),
     ("daemon",),
     ("settlement",),
     ("serving",),
