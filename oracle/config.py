@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
+from eth_utils.address import is_checksum_address
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
@@ -37,6 +38,15 @@ def _absolute(path: Path) -> Path:
 
 Folder = Annotated[Path, AfterValidator(_absolute)]
 Gwei = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+def _account(value: str) -> str:
+    if value and not is_checksum_address(value):
+        raise ValueError("not an account with the capitals of its checksum")
+    return value
+
+
+Account = Annotated[str, AfterValidator(_account)]
 
 
 class Settings(BaseSettings):
@@ -83,7 +93,35 @@ class Settings(BaseSettings):
     http_host: str = Field("127.0.0.1", description="Where the API listens.")
     http_port: int = Field(8000, ge=0, le=65_535, description="And on which port; 0 takes any.")
 
-    @field_validator("rpc_urls", mode="before")
+    domain: str = Field("", description="Host (and port) that wallets sign in to. Empty: where the API listens.")
+    inference: Literal["in-process", "queue"] = Field(
+        "in-process", description="Whether the API answers by an engine of its own, or through the queue `infer`."
+    )
+    treasury: Account = Field("", description="Who gets the treasury's part of fees. Empty: the timelock.")
+    commons: Account = Field("", description="Who gets what attribution assigns to nobody. Empty: the timelock.")
+    keep_answers_days: int = Field(
+        30, ge=0, le=3650, description="How long questions and answers are kept, sealed; 0 forgets them at once."
+    )
+    free: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Models (NAME) and datanets (datanet:N) that anybody may ask without paying."
+    )
+    calls_per_minute: int = Field(600, ge=1, description="Of one wallet, or of one address that pays nothing.")
+    address_calls_per_minute: int = Field(6000, ge=1, description="Of one address, whatever it asks.")
+    calls_at_once: int = Field(512, ge=1, description="More calls than these are refused at the door.")
+    call_seconds: int = Field(120, ge=1, le=3600, description="How long one call may run.")
+    body_bytes: int = Field(1_048_576, ge=1024, description="The largest request body.")
+    cors: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Origins of web pages that may read answers. Empty: none."
+    )
+    voucher_seconds: int = Field(
+        7200, ge=3600, description="Vouchers and sessions that end sooner are refused: they have to outlive the epoch."
+    )
+    unsigned_receipts: int = Field(
+        4, ge=1, description="So many answers of a lane may wait for the voucher that ends at their total."
+    )
+    x402: bool = Field(False, description="Whether x402 payments are taken, by the configured key as their payee.")
+
+    @field_validator("rpc_urls", "free", "cors", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
