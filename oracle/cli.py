@@ -27,6 +27,8 @@ COMMANDS = {
     "review": ("datanets", "What rules hold back, and the outcomes that reviewers sign."),
     "retrieval": ("retrieval", "Documents that models look up."),
     "model": ("model", "Train, prove, publish and export models."),
+    "mcp": ("agents", "Serve the API's calls as tools for agents."),
+    "agent": ("agents", "This service as other agents find it."),
     "suite": ("suite", "Where the contracts stand."),
     "index": ("chain", "Read the chain's events."),
     "send": ("chain", "What was, is and will be written to the chain."),
