@@ -4,8 +4,8 @@
 
 Nothing about influence is assumed. Each seed makes a small datanet, trains an adapter on it, records it, calibrates,
 and attributes answers by the rules of oracle.attribution; intake is that of oracle.datanets, pay that of
-oracle.settlement, costs are the gas and the bonds of the contracts. A return is what the attacker's side gains, in parts of what it spent:
-below zero for every attack, at most zero for splitting.
+oracle.settlement, costs are the gas and the bonds of the contracts. A return is what the attacker's side gains, in
+parts of what it spent: below zero for every attack, at most zero for splitting.
 """
 
 from __future__ import annotations

@@ -39,8 +39,8 @@ def test_settle__when_killed_by_the_kernel_at_every_edge__then_nothing_is_lost_o
     )
     stage.serve()
     vetoed, killed = False, 0
-    for _ in range(150):
-        killed += live(house, stage.database) != 0
+    for life in range(1, 150):
+        killed += live(house, stage.database, life) != 0
         _attest(stage)
         stage.suite.anvil.mine(3)
         current = stage.current()
@@ -55,8 +55,8 @@ def test_settle__when_killed_by_the_kernel_at_every_edge__then_nothing_is_lost_o
             break
     assert set(deaths(house)) >= EDGES, f"never came to {sorted(EDGES - set(deaths(house)))}"
     assert killed == len(deaths(house)) > len(EDGES)  # those of the sender beside them
-    for _ in range(12):
-        live(house, stage.database)
+    for life in range(200, 212):
+        live(house, stage.database, life)
         stage.suite.anvil.mine(3)
     stage.require_settled(stage.active())
     with stage.database.reading() as connection:
