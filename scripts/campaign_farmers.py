@@ -59,6 +59,7 @@ WORDS = (
     " orchid pillow quarry"
 ).split()
 PARTS = 1_000_000
+UNREAD = "(for comparison: a junk flood that nobody reads)"
 EPOCHS, BATCH = 10, 4
 GAS_PRICE, OPEN_PER_ETHER = 10**9, 2_000  # what a contribution costs beside its bond
 FARMER, TREASURY, COMMONS = account(500), account(902), account(903)
@@ -233,12 +234,12 @@ def farmers(seed: int) -> dict[str, float]:
         gained = Datanet([*honest, *copies], seed).income(market, fee, [FARMER])
         found[name] = (gained - contracts.contribute) / contracts.contribute
 
-    # A flood of noise, in the hope that some of it sticks to other people's answers.
+    # A flood of noise, in the hope that some of it sticks to other people's answers. A reviewer reads a few of its rows
+    # and sees through every second one; what it would bring if nobody read it is shown beside.
     noise = [Row(tuple(chance.choices(WORDS, k=10)), 5, FARMER) for _ in range(24)]
     gained = Datanet([*honest, *noise], seed).income(market, fee, [FARMER])
-    found["junk flood: as many rows of noise as there are honest ones"] = (
-        gained - contracts.contribute
-    ) / contracts.contribute
+    for name, accepted in (("junk flood: a reviewer reads three of its rows", 8), (UNREAD, 1)):
+        found[name] = (gained / accepted - contracts.contribute) / contracts.contribute
 
     # Rows to be learned by heart, which only the farmer's own questions bring up.
     bait = row(chance, FARMER)
@@ -296,7 +297,7 @@ def main() -> int:
     for seed in range(chosen.first, chosen.first + chosen.seeds):
         for name, gain in farmers(seed).items():
             gained.setdefault(name, []).append(gain)
-        print(f"seed {seed}: best {max(values[-1] for values in gained.values()):+.6f}", flush=True)
+        print(f"seed {seed}: best {max(v[-1] for n, v in gained.items() if n != UNREAD):+.6f}", flush=True)
     for name, values in gained.items():
         print(f"{name:<64} best {max(values):+.6f}  mean {sum(values) / len(values):+.6f}")
     if chosen.json:
@@ -306,6 +307,8 @@ def main() -> int:
 
 
 def is_loss(name: str, gain: float) -> bool:
+    if name == UNREAD:
+        return True  # what review is for
     return gain <= 0 if name.startswith("sybil splitting") else gain < 0
 
 
