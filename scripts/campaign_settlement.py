@@ -40,6 +40,7 @@ from oracle.chain.transport import HttpTransport, Request, Unreachable  # noqa: 
 from oracle.errors import NeedsPerson, Retry  # noqa: E402
 from oracle.settlement.adopt import adopt  # noqa: E402
 from oracle.settlement.attest import NotPaidYet, OtherRound  # noqa: E402
+from oracle.settlement.batch import balances_of  # noqa: E402
 from oracle.settlement.onchain import Onchain  # noqa: E402
 from oracle.settlement.opinions import accept, signed  # noqa: E402
 from oracle.settlement.pace import Pace  # noqa: E402
@@ -49,13 +50,21 @@ from oracle.store import batches  # noqa: E402
 from oracle.store.batches import State  # noqa: E402
 from oracle.store.database import Database  # noqa: E402
 from oracle.store.intents import INTENTS, in_states  # noqa: E402
-from oracle.types import ChainId  # noqa: E402
+from oracle.types import Address, ChainId  # noqa: E402
 
 TURNS = 45
 
 
 class Killed(BaseException):
     """As kill −9: nothing catches it but the campaign."""
+
+
+class Astray(AssertionError):
+    """A run that did not end as it has to: what accounts lack, and what they have too much of, in wei."""
+
+    def __init__(self, why: BaseException, lost: int, doubled: int) -> None:
+        super().__init__(f"{lost} wei missing, {doubled} too much: {why}")
+        self.lost, self.doubled = lost, doubled
 
 
 class Faulty:
@@ -236,6 +245,19 @@ class Run:
             adopt(stage.database, stage.blobs, stage.onchain, *self.bundles[epoch])
             self.happened["adopted"] += 1
 
+    def astray(self) -> tuple[int, int]:
+        """By what the chain has credited or paid, against what each account is owed."""
+        owed = {name: amount for name, amount in self.stage.world.owed.items() if amount}
+        credited = self.stage.onchain.credited([Address(name) for name in owed])
+        last = self._last_balances()
+        apart = [max(paid, last.get(name, 0)) - amount for (name, amount), paid in zip(owed.items(), credited)]
+        return -sum(one for one in apart if one < 0), sum(one for one in apart if one > 0)
+
+    def _last_balances(self) -> dict[str, int]:
+        with self.stage.database.reading() as connection:
+            last = batches.newest(connection, ChainId(CHAIN), State.ACTIVE)
+        return {} if last is None else dict(balances_of(self.stage.blobs, last.document))
+
     def is_done(self) -> bool:
         stage, served = self.stage, sum(self.stage.world.totals.values())
         with stage.database.reading() as connection:
@@ -255,6 +277,8 @@ def run(seed: int) -> Counter[str]:
         played = Run(seed, suite, Path(folder))
         try:
             played.play()
+        except Exception as error:
+            raise Astray(error, *played.astray()) from error
         finally:
             played.stage.database.close()
         return played.happened
@@ -273,7 +297,7 @@ def main() -> int:
         except Exception:
             traceback.print_exc()
             failed.append(seed)
-        print(f"seed {seed}: {'LOST OR DOUBLED' if seed in failed else 'to the wei'}", flush=True)
+        print(f"seed {seed}: {'WRONG' if seed in failed else 'to the wei'}", flush=True)
     print(f"{chosen.seeds} seeds; " + ", ".join(f"{count} × {what}" for what, count in sorted(happened.items())))
     if failed:
         print(f"failed: {failed}; again with --first SEED --seeds 1")

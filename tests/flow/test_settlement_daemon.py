@@ -29,6 +29,7 @@ from oracle.daemon.processes import Process
 from oracle.daemon.programs import free_port
 from oracle.errors import NeedsPerson, Retry
 from oracle.settlement.opinions import accept
+from oracle.settlement.verify import DOCUMENT, STATEMENT, verify_bundle
 from oracle.store import batches
 from oracle.store.batches import Batch, State
 from oracle.store.database import Database
@@ -133,6 +134,14 @@ def test_up__when_it_settles_by_itself_and_attestors_watch__then_receipts_become
     with urllib.request.urlopen(f"{house.url}/metrics", timeout=10) as answer:
         assert f'openledger_batches{{chain="{CHAIN}",state="active"}} 1' in answer.read().decode()
     assert all("9  judged by the registries" in house.said(f"attestor-{number}") for number in range(3))
+
+    bundle = house.home / "bundle"
+    bundle.mkdir()
+    for name in (DOCUMENT, STATEMENT):
+        with urllib.request.urlopen(f"{house.url}/settlement/batches/{batch.id}/{name}", timeout=10) as answer:
+            (bundle / name).write_bytes(answer.read())
+    replayed, said = verify_bundle(bundle)
+    assert replayed.end.root == batch.root and len(said.signatures) == 3
 
     builder, earned = stage.world.builder, stage.world.owed[stage.world.builder]
     with urllib.request.urlopen(f"{house.url}/settlement/claims/{builder}", timeout=10) as answer:
