@@ -31,7 +31,7 @@ from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from attribution_jobs import attackers, baselines, engine, evidence, figures, many, world
+from attribution_jobs import attackers, baselines, engine, evidence, figures, many, peers, world
 from attribution_jobs.base_model import make_base
 from attribution_jobs.batched import Base
 from attribution_jobs.instance import Instance, Recipe, load, save
@@ -155,13 +155,25 @@ def parts(options: argparse.Namespace, folder: Path) -> tuple[dict[str, float], 
     instance = made(seed, options.query_seed or seed, options.model_seed or seed, options.cache)
     if options.part == "many":
         return many.measure(instance, RECIPE, folder, 5_000 if options.quick else 100_000), []
+    if options.part == "peers":
+        return of_peers(instance, options)
     sides = 1 if options.quick else 3
     return attackers.copycat_gain(instance, RECIPE, world.make(seed), options.order_seed, sides), []
 
 
+def of_peers(instance: Instance, options: argparse.Namespace) -> tuple[dict[str, float], list[dict[str, Any]]]:
+    asked = [i for i, query in enumerate(instance.queries) if query.kind != "control"]
+    seeds = [int(seed) for seed in options.truth_seeds.split(",")]
+    truth = retrain(instance, RECIPE, plan(instance, options.subset_seed, options.subsets), seeds, options.cache)
+    found, seconds = peers.scores(instance, RECIPE, asked, options.order_seed)
+    owners = figures.membership(instance)
+    rows = [{"method": n, **figures.accuracy(instance, truth, v, v @ owners.T)} for n, v in found.items()]
+    return seconds, rows
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", choices=("world", "spans", "many", "attackers"), default="world")
+    parser.add_argument("--part", choices=("world", "spans", "many", "attackers", "peers"), default="world")
     parser.add_argument("--instance", type=Path, help="a folder with an instance; without it reference worlds are made")
     parser.add_argument("--world-seed", default="1", help="one or several, separated by commas")
     for name in ("query", "model"):
