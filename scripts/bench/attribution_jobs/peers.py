@@ -1,6 +1,6 @@
 """Other libraries on the same run, where an environment has them. They see the final adapter alone.
 
-uv pip install --target PEERS --no-deps kronfluence
+uv pip install --target PEERS --no-deps kronfluence einconv einops opt_einsum
 PYTHONPATH=PEERS python scripts/bench/attribution.py --part peers
 """
 
