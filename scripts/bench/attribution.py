@@ -5,7 +5,7 @@
     python scripts/bench/attribution.py --world-seed 1,2     # reference worlds, made from their seeds; means over them
     python scripts/bench/attribution.py --part spans --infini-gram PYTHON   # of an environment with its package
     python scripts/bench/attribution.py --part many          # a thousand contributors, a hundred thousand rows
-    python scripts/bench/attribution.py --part attackers
+    python scripts/bench/attribution.py --part attackers|cost
     python scripts/bench/attribution.py --instance DIR       # base/, train.jsonl, queries.jsonl, recipe.json
 
 Retraining is cached under `.cache/attribution`, one file each: a run that was stopped goes on where it was.
@@ -31,7 +31,7 @@ from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from attribution_jobs import attackers, baselines, engine, evidence, figures, many, peers, world
+from attribution_jobs import attackers, baselines, cost, engine, evidence, figures, many, peers, world
 from attribution_jobs.base_model import make_base
 from attribution_jobs.batched import Base
 from attribution_jobs.instance import Instance, Recipe, load, save
@@ -155,6 +155,8 @@ def parts(options: argparse.Namespace, folder: Path) -> tuple[dict[str, float], 
     instance = made(seed, options.query_seed or seed, options.model_seed or seed, options.cache)
     if options.part == "many":
         return many.measure(instance, RECIPE, folder, 5_000 if options.quick else 100_000), []
+    if options.part == "cost":
+        return cost.measure(instance, RECIPE, options.order_seed, options.device), []
     if options.part == "peers":
         return of_peers(instance, options)
     sides = 1 if options.quick else 3
@@ -173,7 +175,7 @@ def of_peers(instance: Instance, options: argparse.Namespace) -> tuple[dict[str,
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", choices=("world", "spans", "many", "attackers", "peers"), default="world")
+    parser.add_argument("--part", choices=("world", "spans", "many", "attackers", "cost", "peers"), default="world")
     parser.add_argument("--instance", type=Path, help="a folder with an instance; without it reference worlds are made")
     parser.add_argument("--world-seed", default="1", help="one or several, separated by commas")
     for name in ("query", "model"):
