@@ -336,6 +336,7 @@ def _tell(told: Progress) -> None:
         f"{told.job} [{'#' * done}{'.' * (width - done)}] {told.step}/{told.steps}  loss {told.loss:.4f}"
         f"  {told.tokens_per_s:,.0f} tokens/s  {told.eta_s:.0f} s left"
     )
-    click.echo(
-        f"\r{line}" if shown and told.step < told.steps else f"\r{line}\n" if shown else line, nl=not shown, err=True
-    )
+    if shown:
+        click.echo(f"\r{line}", nl=told.step == told.steps, err=True)
+    else:
+        click.echo(line, err=True)

@@ -1,5 +1,5 @@
-"""An exported version as a folder: every file's hash in an index, the index's files in the manifest, the manifest's hash
-on chain."""
+"""An exported version as a folder: every file's hash in an index, the version's own files in the manifest too, and the
+manifest's hash on chain."""
 
 from __future__ import annotations
 

@@ -65,6 +65,7 @@ def plain_recipe(recipe: Recipe) -> dict[str, Any]:
     ]
     if not _is_name(recipe.base):
         said["base"] = base_name(recipe.base)
+    said["rehearsal"] = Path(recipe.rehearsal).name if recipe.rehearsal else None
     for name in ("tasks", "general"):
         if said["evaluation"][name]:
             said["evaluation"][name] = Path(said["evaluation"][name]).name

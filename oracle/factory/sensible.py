@@ -32,7 +32,7 @@ def recipe_over(asked: Recipe, rows: Sequence[Row], base: Path) -> str:
         {"folder": each.folder} if each.folder else {"datanet": each.datanet, "snapshot": each.snapshot}
         for each in asked.sources
     ]
-    worse = 400 if small else 5
+    worse, share = (25, 1.0) if small else (5, 0.0)
     why = "   # so small a base forgets fast: 5 suits one of a billion parameters" if small else ""
     return f"""\
 # What is left out has the value of the preset. docs/factory.md has all names.
@@ -44,6 +44,7 @@ preset: {asked.preset}                # rank {asked.training.rank}, {asked.train
 learning_rate: {rate_for(width)}      # for a base of {width} dimensions
 batch: {batch}
 sequence_length: {length}
+rehearsal: {{share: {share}}}         # of the batch: general rows beside each step's own, against forgetting
 seed: 1
 evaluation:
   suites: []                    # tasks of lm-evaluation-harness: names in the folder `tasks`, or YAML files

@@ -23,6 +23,7 @@ from oracle.factory.opening import CONFIG, WEIGHTS
 from oracle.factory.order import order_digest, order_of, units_of
 from oracle.factory.presets import rate_for
 from oracle.factory.recipe import Recipe
+from oracle.factory.rehearsing import Rehearsal
 from oracle.factory.rows import Row
 from oracle.factory.stepping import Line, Member, Stepper
 from oracle.factory.tokens import encode_all
@@ -140,7 +141,8 @@ class _Run:
             watcher = job.watch(Watched(self._base.model, name, len(order), settings.epochs, owners, tuple(examples)))
         out = frozenset(place for place, row in enumerate(job.rows) if row.id in job.without)
         rate = settings.rate or rate_for(self._base.model.config.hidden_size)
-        return Member(adapter, settings, rate, tuple(examples), tuple(units), tuple(order), out, watcher)
+        beside = Rehearsal.of(self._base.tokenizer, job.recipe, len(order))
+        return Member(adapter, settings, rate, tuple(examples), tuple(units), tuple(order), out, watcher, beside)
 
     def go(self, say: Say, stop: Callable[[], bool], save_every: float) -> list[Trained] | None:
         self._go_on()
@@ -187,7 +189,8 @@ class _Run:
             start = None if job.start is None else hashlib.sha256((job.start / WEIGHTS).read_bytes()).hexdigest()
             watched = job.watch is not None
             rows = [(row.id, row.weight, row.credit) for row in job.rows]
-            said.append([job.recipe.digest, rows, sorted(job.without), start, watched])
+            beside = self._members[len(said) - 1].beside.digest
+            said.append([job.recipe.digest, rows, sorted(job.without), start, watched, beside])
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
     def _save(self) -> None:
@@ -243,6 +246,7 @@ class _Run:
             "tokens": sum(len(member.examples[p].tokens) for b in member.order for u in b for p in member.units[u]),
             "seconds": round(self._spent, 2),
             "order": order,
+            "rehearsal": member.beside.digest,
             "rows": len(ids),
             "halvings": self._stepper.halved,
             "lines_at_once": self._stepper.most,

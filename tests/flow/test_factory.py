@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+from hashlib import sha256
 from pathlib import Path
 
 import torch
@@ -12,6 +16,7 @@ from fixtures.desk import Desk, desk
 from fixtures.factory import facts
 from oracle.daemon.ground import Ground
 from oracle.factory.base import embedded
+from oracle.factory.bom import check
 from oracle.factory.opening import open_adapter, open_attribution
 from oracle.factory.tokens import prompt_ids
 from oracle.serving.config import EngineConfig, Slots
@@ -70,24 +75,89 @@ def served(folder: Path, base: Path, question: str) -> str:
 def test_factory__from_a_datanet_to_a_model__then_it_stands_on_chain_and_answers(desk: Desk) -> None:
     given(desk)
     file = recipe(desk.folder)
+    dry = desk.says("model", "train", file, "--dry-run")
+    assert "48 to train on, 24 held out" in dry and "licences CC-BY-4.0" in dry
     assert "weights 0x" in desk.says("model", "train", file)
     assert "openledger model eval first" in desk.says("model", "publish", file, fails=True)
     assert "GO" in desk.says("model", "eval", file).splitlines()
+    assert "files, weights 0x" in desk.says("model", "publish", file, "--dry-run")
+    assert desk.says("model", "list") == ""
     assert "model facts@1" in desk.says("model", "publish", file)
-    assert "prepared" in desk.says("model", "list")
+    assert "model facts@1" in desk.says("model", "publish", file)  # the same again is the same version
+    assert "facts@1                          prepared" in desk.says("model", "list")
     desk.turns(12)
     ground = desk.ground
     found = stored(ground)
     assert found.state == "published"
     assert found.model is not None
     on_chain = desk.suite.read("ModelRegistry", "versionOf", found.model, 1)
-    assert on_chain[0][0] == found.made.weights
-    assert on_chain[0][1] == found.made.manifest
+    assert on_chain[0] == (found.made.weights, found.made.manifest, found.made.evaluation, found.made.accuracy)
     with ground.database.reading() as connection:
         assert [use.name for use in snapshots.uses_of(connection, DatanetId(1), [1])] == ["facts@1"]
     assert "model facts@1 was trained on it" in desk.says("datanet", "show", "1")
+    assert "better" in desk.says("model", "show", "facts")
+    _is_served(desk, ground, found)
+    _is_exported(desk, found)
+    _is_priced_and_ended(desk)
 
+
+def _is_served(desk: Desk, ground: Ground, found: models.Model) -> None:
     folder = open_adapter(ground.blobs, found.made, desk.folder / "opened" / "adapter")
     assert (open_attribution(ground.blobs, found.made, desk.folder / "opened" / "attribution") / "limits.json").exists()
-    asked = next(each for each in facts() if each.kind == "evaluation-item")
-    assert served(folder, embedded(), asked.content["question"]) == asked.content["answer"]
+    asked = [each.content for each in facts() if each.kind == "evaluation-item"]
+    right = [each for each in asked[:6] if served(folder, embedded(), each["question"]) == each["answer"]]
+    assert len(right) >= 3
+
+
+def _is_exported(desk: Desk, found: models.Model) -> None:
+    out = desk.folder / "audit"
+    desk.says("model", "export", "facts", "--out", str(out))
+    assert "is not empty" in desk.says("model", "export", "facts", "--out", str(out), fails=True)
+    assert found.made.manifest.hex() in desk.says("model", "verify", str(out))
+    index = json.loads((out / "index.json").read_text())
+    assert index["chain"]["transaction"].startswith("0x")
+    assert set(index["files"]) == {f.relative_to(out).as_posix() for f in out.rglob("*") if f.is_file()} - {
+        "index.json"
+    }
+    check((out / "bom.cdx.json").read_text())
+    described = json.loads((out / "snapshots" / "1-1" / "croissant.json").read_text())
+    rows = (out / "snapshots" / "1-1" / "rows.jsonl").read_bytes()
+    assert described["distribution"][0]["sha256"] == sha256(rows).hexdigest()
+    _is_made_again(desk, out, found)
+    card = out / "README.md"
+    card.write_bytes(card.read_bytes() + b" ")
+    assert "README.md: is not the file" in desk.says("model", "verify", str(out), fails=True)
+
+
+def _is_made_again(desk: Desk, out: Path, found: models.Model) -> None:
+    """By the commands that the export itself names."""
+    before = Path.cwd()
+    os.chdir(out)
+    try:
+        commands = [
+            line.strip() for line in (out / "recompute.md").read_text().splitlines() if "    openledger" in line
+        ]
+        train = next(command for command in commands if "model train" in command)
+        assert found.made.weights.hex() in desk.says(*train.partition("#")[0].split()[1:])
+        for file in (out / "attribution").glob("checkpoint-*"):
+            assert (out / "again" / "attribution" / file.name).read_bytes() == file.read_bytes()
+    finally:
+        os.chdir(before)
+        shutil.rmtree(out / "again", ignore_errors=True)
+
+
+def _is_priced_and_ended(desk: Desk) -> None:
+    desk.says("model", "price", "facts", "--input", "0.5", "--output", "1")
+    desk.turns(4)
+    assert stored(desk.ground).input_price == 10**15  # the notice has not passed
+    desk.suite.anvil.ask("evm_increaseTime", 40 * 86_400)
+    desk.turns(4)
+    assert stored(desk.ground).input_price == 5 * 10**17
+    assert "say which version" in desk.says("model", "deprecate", "facts", "--because", "old", fails=True)
+    desk.says("model", "deprecate", "facts@1", "--because", "old")
+    desk.turns(4)
+    assert stored(desk.ground).state == "deprecated"
+    desk.says("model", "withdraw", "facts@1", "--because", "a row was wrong")
+    desk.turns(4)
+    assert stored(desk.ground).state == "withdrawn"
+    assert "facts@1 was trained on it, withdrawn" in desk.says("datanet", "show", "1")
