@@ -28,7 +28,7 @@ def index_of(folder: Path, chain: dict[str, Any]) -> bytes:
     files = {
         file.relative_to(folder).as_posix(): sha256(file.read_bytes()).hexdigest()
         for file in sorted(folder.rglob("*"))
-        if file.is_file() and file.name != INDEX
+        if file.is_file() and file != folder / INDEX
     }
     content = {"chain": chain, "files": files, "format": "openledger-export/1", "manifest": files[MANIFEST]}
     return json.dumps(content, indent=2, sort_keys=True).encode() + b"\n"

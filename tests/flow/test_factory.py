@@ -23,7 +23,7 @@ from oracle.serving.config import EngineConfig, Slots
 from oracle.serving.engine import Engine
 from oracle.serving.types import Finished, Generated, Request, Token
 from oracle.store import models, snapshots
-from oracle.types import DatanetId
+from oracle.types import BasisPoints, DatanetId
 
 __all__ = ["desk"]
 
@@ -40,7 +40,12 @@ def given(desk: Desk) -> None:
 
 def recipe(folder: Path, **changed: object) -> str:
     said = {"name": "facts", "snapshots": [{"datanet": 1, "snapshot": 1}], "rank": 16, "epochs": 30}
-    said |= {"sequence_length": 64, "gate": {"general_worse_percent": 400}, "evaluation": {"items": 24}}
+    said |= {
+        "sequence_length": 64,
+        "gate": {"general_worse_percent": 60},
+        "rehearsal": {"share": 0.5},
+        "evaluation": {"items": 24},
+    }
     file = folder / "recipe.yaml"
     file.write_text(yaml.safe_dump(said | changed))
     return str(file)
@@ -98,6 +103,7 @@ def test_factory__from_a_datanet_to_a_model__then_it_stands_on_chain_and_answers
     assert "better" in desk.says("model", "show", "facts")
     _is_served(desk, ground, found)
     _is_exported(desk, found)
+    _has_a_child(desk)
     _is_priced_and_ended(desk)
 
 
@@ -144,6 +150,24 @@ def _is_made_again(desk: Desk, out: Path, found: models.Model) -> None:
     finally:
         os.chdir(before)
         shutil.rmtree(out / "again", ignore_errors=True)
+
+
+def _has_a_child(desk: Desk) -> None:
+    """Trained on top of it: the gate has nothing to praise, it is forced, and its builder shares with the parent."""
+    split = {"contributors": 5500, "builder": 2000, "upstream": 500, "reviewers": 500, "attestors": 500}
+    split |= {"treasury": 1000}
+    changed = {"name": "child", "parent": "facts@1", "epochs": 1, "learning_rate": 1e-9, "split": split}
+    file = recipe(desk.folder, gate={"general_worse_percent": 0}, **changed)
+    desk.says("model", "train", file)
+    assert "NO-GO" in desk.says("model", "eval", file, fails=True).splitlines()
+    assert "NO-GO, nothing is published" in desk.says("model", "publish", file, fails=True)
+    desk.says("model", "publish", file, "--force", "to see lineage")
+    desk.turns(6)
+    found = stored(desk.ground, "child")
+    assert found.state == "published" and found.made.forced
+    assert found.made.parents == (models.Parent("facts", 1, BasisPoints(10_000)),)
+    assert "published by force: to see lineage" in desk.says("model", "show", "child")
+    assert "recipe   epochs: 30 → 1" in desk.says("model", "compare", "facts@1", "child@1")
 
 
 def _is_priced_and_ended(desk: Desk) -> None:

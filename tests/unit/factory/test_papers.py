@@ -129,9 +129,9 @@ def test_bundle__when_a_file_is_missing_changed_or_contradicted__then_it_is_name
     dossier: Dossier, written: dict[str, bytes], tmp_path: Path
 ) -> None:
     folder = tmp_path / "export"
-    folder.mkdir()
     weights = (dossier.trained.adapter / "adapter_model.safetensors").read_bytes()
-    files = written | {"adapter_model.safetensors": weights}
+    (folder / "attribution").mkdir(parents=True)
+    files = written | {"adapter_model.safetensors": weights, "attribution/index.json": b"{}"}
     content = canonical(said(dossier, files))
     for name, each in (files | {"manifest.json": content, "manifest.signature.json": b"{}"}).items():
         (folder / name).write_bytes(each)
