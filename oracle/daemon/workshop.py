@@ -27,7 +27,7 @@ from oracle.factory.recipe import Recipe
 from oracle.factory.rows import Row, Snapshot, all_rows, read_snapshot, training_rows
 from oracle.factory.training import Trained, read_trained, train
 from oracle.factory.watching import Say, never, nobody
-from oracle.store import models, snapshots
+from oracle.store import contributions, models, snapshots
 from oracle.store.events import events, topic
 from oracle.store.models import Model
 from oracle.types import DatanetId, Hash32
@@ -47,6 +47,7 @@ class Prepared:
     start: Path | None
     licence: str
     parent: Model | None = None
+    private: bool = False  # some of its rows are; then neither they nor answers to them may be published
 
     @property
     def training(self) -> list[Row]:
@@ -75,7 +76,14 @@ def gather(recipe: Recipe, ground: Ground | None, cache: Path) -> Prepared:
         start = open_adapter(ground.blobs, parent.made, cache / "parents" / parent.made.weights.hex())
     inherited = parent.made.licences if parent else ()
     licence = combined([LICENCE, *inherited, *(each.licence for each in found)], recipe.accept_licences)
-    return Prepared(recipe, tuple(found), tuple(all_rows(found)), folder_of(recipe.base), start, licence, parent)
+    private = ground is not None and any(_is_private(ground, DatanetId(each.datanet or 0)) for each in recipe.sources)
+    rows = tuple(all_rows(found))
+    return Prepared(recipe, tuple(found), rows, folder_of(recipe.base), start, licence, parent, private)
+
+
+def _is_private(ground: Ground, datanet: DatanetId) -> bool:
+    with ground.database.reading() as connection:
+        return any(given.seal is not None for given in contributions.ranked(connection, datanet))
 
 
 def export_snapshot(ground: Ground, datanet: DatanetId, number: int | None, cache: Path) -> tuple[Path, str]:
@@ -111,7 +119,7 @@ def make(
     from oracle.daemon.recording import measure_limits, recording
 
     recipe, rows = prepared.recipe, prepared.training
-    watch = recording(rows) if recipe.attribution else None
+    watch = recording(rows, evidence=not prepared.private) if recipe.attribution else None
     trained = train(
         recipe, rows, prepared.base, folder, watch=watch, start=prepared.start, say=say, stop=stop, device=device,
         save_every=save_every,
@@ -124,8 +132,14 @@ def make(
 def judge(prepared: Prepared, folder: Path, device: str = "cpu") -> Report:
     """Base and adapter side by side; the report lies in the run's folder."""
     trained = read_trained(folder)
-    report = evaluate(prepared.recipe, prepared.rows, prepared.base, trained.adapter, suites=suites.run, device=device)
-    write_json(folder / EVALUATION, {**report.as_dict(), "weights": trained.weights})
+    report = evaluate(
+        prepared.recipe, prepared.rows, prepared.base, trained.adapter, parent=prepared.start, suites=suites.run,
+        device=device,
+    )  # fmt: skip
+    said = report.as_dict() | {"weights": trained.weights}
+    if prepared.private:
+        said["examples"] = []
+    write_json(folder / EVALUATION, said)
     return report
 
 

@@ -50,6 +50,11 @@ class Member:
         """Says at which rate."""
         gradient, rate = self.adapter.gradient, rate_at(self.training, self.rate, step, len(self.order))
         norm = torch.linalg.vector_norm(gradient).item()
+        if not math.isfinite(norm):
+            raise Diverged(
+                f"step {step + 1}: the gradient is {norm}; lower learning_rate (it was {self.rate:g}); nothing was"
+                " published, and the last checkpoint is from before"
+            )
         if norm > self.training.clip:
             gradient.mul_(self.training.clip / (norm + 1e-6))
         self.first.lerp_(gradient, 1 - _BETA1)

@@ -223,7 +223,10 @@ class _Run:
         config = member.adapter.config(job.recipe.base)
         write_folder(job.folder / ADAPTER, lambda half: _write_adapter(half, state, config))
         weights = hashlib.sha256((job.folder / ADAPTER / WEIGHTS).read_bytes()).hexdigest()
-        watched = {} if member.watcher is None else dict(member.watcher.close(job.folder, state))
+        watched: dict[str, Any] = {}
+        if member.watcher is not None:
+            with checkpoints.saving(job.folder):
+                watched = dict(member.watcher.close(job.folder, state))
         ids = [row.id for row in job.rows]
         each = max(1, len(member.order) // member.training.epochs)
         order = order_digest(member.order, ids)

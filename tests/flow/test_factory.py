@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
+import pytest
 import torch
 import yaml
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -23,7 +25,9 @@ from oracle.serving.config import EngineConfig, Slots
 from oracle.serving.engine import Engine
 from oracle.serving.types import Finished, Generated, Request, Token
 from oracle.store import models, snapshots
-from oracle.types import BasisPoints, DatanetId
+from oracle.store.blobs import Blobs
+from oracle.store.folder import FolderUnavailable
+from oracle.types import BasisPoints, Cid, DatanetId
 
 __all__ = ["desk"]
 
@@ -49,6 +53,18 @@ def recipe(folder: Path, **changed: object) -> str:
     file = folder / "recipe.yaml"
     file.write_text(yaml.safe_dump(said | changed))
     return str(file)
+
+
+def full_after(count: int) -> Callable[[Blobs, bytes], Cid]:
+    """A disk with room for a few more blobs."""
+    real, left = Blobs.put, iter(range(count))
+
+    def put(blobs: Blobs, content: bytes) -> Cid:
+        if next(left, None) is None:
+            raise FolderUnavailable("blobs: No space left on device")
+        return real(blobs, content)
+
+    return put
 
 
 def stored(ground: Ground, name: str = "facts", version: int | None = None) -> models.Model:
@@ -77,7 +93,9 @@ def served(folder: Path, base: Path, question: str) -> str:
         engine.close()
 
 
-def test_factory__from_a_datanet_to_a_model__then_it_stands_on_chain_and_answers(desk: Desk) -> None:
+def test_factory__from_a_datanet_to_a_model__then_it_stands_on_chain_and_answers(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     given(desk)
     file = recipe(desk.folder)
     dry = desk.says("model", "train", file, "--dry-run")
@@ -86,7 +104,10 @@ def test_factory__from_a_datanet_to_a_model__then_it_stands_on_chain_and_answers
     assert "openledger model eval first" in desk.says("model", "publish", file, fails=True)
     assert "GO" in desk.says("model", "eval", file).splitlines()
     assert "files, weights 0x" in desk.says("model", "publish", file, "--dry-run")
-    assert desk.says("model", "list") == ""
+    with monkeypatch.context() as broken:
+        broken.setattr(Blobs, "put", full_after(3))
+        assert "No space left" in desk.says("model", "publish", file, fails=True)
+    assert desk.says("model", "list") == ""  # nothing is half published
     assert "model facts@1" in desk.says("model", "publish", file)
     assert "model facts@1" in desk.says("model", "publish", file)  # the same again is the same version
     assert "facts@1                          prepared" in desk.says("model", "list")
@@ -167,7 +188,13 @@ def _has_a_child(desk: Desk) -> None:
     assert found.state == "published" and found.made.forced
     assert found.made.parents == (models.Parent("facts", 1, BasisPoints(10_000)),)
     assert "published by force: to see lineage" in desk.says("model", "show", "child")
+    over = json.loads(ground_evaluation(desk.ground, found))["differences"]["held-out over its parent"]
+    assert abs(over["loss"]["value"]) < 1e-3  # one step at next to no rate has added nothing
     assert "recipe   epochs: 30 → 1" in desk.says("model", "compare", "facts@1", "child@1")
+
+
+def ground_evaluation(ground: Ground, found: models.Model) -> bytes:
+    return ground.blobs.read(found.made.files["evaluation.json"])
 
 
 def _is_priced_and_ended(desk: Desk) -> None:

@@ -61,7 +61,10 @@ def test_card__of_a_version__then_the_hub_can_read_its_head(written: dict[str, b
     text = written["README.md"].decode()
     assert ModelCard(text).data.license == "apache-2.0"
     assert dossier.trained.weights in text
-    assert "NO-GO, published by force: a trial" in text
+    assert "Gate: GO." in text
+    no_go = json.loads(json.dumps(dossier.evaluation)) | {"gate": {"go": False, "reasons": ["not better"]}}
+    forced = papers(replace(dossier, evaluation=no_go))["README.md"].decode()
+    assert "Gate: NO-GO, published by force: a trial." in forced
 
 
 def test_bom__of_a_version__then_the_schema_takes_it_and_refuses_a_broken_one(written: dict[str, bytes]) -> None:
@@ -156,7 +159,7 @@ def test_compare__of_two_versions__then_data_recipe_and_results_are_told(dossier
     other["snapshots"][0] |= {"number": 2, "root": "0x00", "count": 30}
     other["recipe"]["training"]["rank"] = 32
     other["evaluation"]["differences"]["held-out"]["loss"]["value"] = -9.0
-    other["evaluation"]["gate"]["go"] = True
+    other["evaluation"]["gate"]["go"] = False
     found = "\n".join(compare(one, other))
-    for line in ("datanet 1: snapshot 1 → 2, 24 → 30 rows", "rank: 16 → 32", "held-out loss", "gate: NO-GO → GO"):
+    for line in ("datanet 1: snapshot 1 → 2, 24 → 30 rows", "rank: 16 → 32", "held-out loss", "gate: GO → NO-GO"):
         assert line in found
