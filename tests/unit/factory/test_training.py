@@ -302,6 +302,28 @@ def test_adapter__trained_by_stock_peft__then_it_is_read_here_with_the_same_logi
         torch.testing.assert_close(opened.model(ids).logits, theirs.eval()(ids).logits, rtol=1e-4, atol=1e-4)
 
 
+def test_train__while_somebody_looks_on__then_the_weights_are_the_same(
+    folder: Path, rows: list[Row], tmp_path: Path
+) -> None:
+    seen = train(small(folder, rehearsal={"share": 0.5}), rows, embedded(), tmp_path / "seen", watch=recording(rows))
+    unseen = train(small(folder, rehearsal={"share": 0.5}), rows, embedded(), tmp_path / "unseen")
+    plain = train(small(folder), rows, embedded(), tmp_path / "plain")
+    assert seen and unseen and plain
+    assert seen.weights == unseen.weights != plain.weights
+    index = Index(seen.folder / "attribution", digest_of(read_weights(seen.adapter)[1]))
+    assert sum(index.rows) == len(rows)  # nobody holds what was rehearsed
+
+
+@pytest.mark.parametrize("changed", [{"packing": True}, {"gradient_checkpointing": True}, {"precision": "bf16"}])
+def test_train__in_other_ways__then_it_learns_too(
+    changed: dict[str, Any], folder: Path, rows: list[Row], tmp_path: Path
+) -> None:
+    told: list[Progress] = []
+    made = small(folder, attribution=False, epochs=4, **changed)
+    assert train(made, rows, embedded(), tmp_path / "run", say=told.append)
+    assert told[-1].loss < 0.8 * told[0].loss
+
+
 def test_index__of_a_recorded_run__then_attribution_opens_it_by_the_weights(
     folder: Path, rows: list[Row], tmp_path: Path
 ) -> None:
