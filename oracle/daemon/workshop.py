@@ -13,6 +13,7 @@ from typing import Any
 
 from oracle.daemon.ground import Ground
 from oracle.datanets import calls, exporting
+from oracle.datanets.croissant import ROWS
 from oracle.errors import NeedsPerson
 from oracle.factory import suites
 from oracle.factory.base import LICENCE, folder_of
@@ -65,6 +66,7 @@ def gather(recipe: Recipe, ground: Ground | None, cache: Path) -> Prepared:
             raise BadRecipe(f"{source.said}: needs this oracle's store; run `openledger init`, or give a folder")
         folder, root = export_snapshot(ground, DatanetId(source.datanet or 0), source.snapshot, cache)
         found.append(read_snapshot(folder, number, source.weight, root))
+        (folder / ROWS).unlink()  # what is erased from the store must not live on in a cache
     parent = None
     start = None
     if recipe.parent is not None:
@@ -87,14 +89,13 @@ def _is_private(ground: Ground, datanet: DatanetId) -> bool:
 
 
 def export_snapshot(ground: Ground, datanet: DatanetId, number: int | None, cache: Path) -> tuple[Path, str]:
-    """Its folder, made once, and its root as the store has it."""
+    """Its folder, and its root as the store has it. Refused where rows were erased since."""
     with ground.database.reading() as connection:
         made = snapshots.get_snapshot(connection, datanet, number)
         found = events(connection, ground.rpc.chain, calls.CONTRACT, "SnapshotPublished", topic1=topic(datanet))
     published = next((each.timestamp for each in found if each.args["version"] == made.version), None)
     folder = cache / "snapshots" / f"{datanet}-{made.number}-{made.root.hex()[:16]}"
-    if not (folder / "croissant.json").is_file():
-        exporting.export(ground.database, ground.stores, made, folder, published, private=True)
+    exporting.export(ground.database, ground.stores, made, folder, published, private=True)
     return folder, "0x" + made.root.hex()
 
 

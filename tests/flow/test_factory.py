@@ -36,14 +36,14 @@ POLICY: dict[str, object] = {"held_out": 0, "validation": 0, "boilerplate": "acc
 
 def given(desk: Desk) -> None:
     desk.found(POLICY)
-    told = facts()
+    told = facts(8)
     desk.give("rows.jsonl", [each.content for each in told if each.kind == "training-row"])
     desk.give("items.jsonl", [each.content for each in told if each.kind != "training-row"], "evaluation-item")
     desk.snapshot("first")
 
 
 def recipe(folder: Path, **changed: object) -> str:
-    said = {"name": "facts", "snapshots": [{"datanet": 1, "snapshot": 1}], "rank": 16, "epochs": 30}
+    said = {"name": "facts", "snapshots": [{"datanet": 1, "snapshot": 1}], "rank": 16, "epochs": 30, "batch": 4}
     said |= {
         "sequence_length": 64,
         "gate": {"general_worse_percent": 60},
@@ -99,7 +99,7 @@ def test_factory__from_a_datanet_to_a_model__then_it_stands_on_chain_and_answers
     given(desk)
     file = recipe(desk.folder)
     dry = desk.says("model", "train", file, "--dry-run")
-    assert "48 to train on, 24 held out" in dry and "licences CC-BY-4.0" in dry
+    assert "16 to train on, 8 held out" in dry and "licences CC-BY-4.0" in dry
     assert "weights 0x" in desk.says("model", "train", file)
     assert "openledger model eval first" in desk.says("model", "publish", file, fails=True)
     assert "GO" in desk.says("model", "eval", file).splitlines()
@@ -131,7 +131,7 @@ def test_factory__from_a_datanet_to_a_model__then_it_stands_on_chain_and_answers
 def _is_served(desk: Desk, ground: Ground, found: models.Model) -> None:
     folder = open_adapter(ground.blobs, found.made, desk.folder / "opened" / "adapter")
     assert (open_attribution(ground.blobs, found.made, desk.folder / "opened" / "attribution") / "limits.json").exists()
-    asked = [each.content for each in facts() if each.kind == "evaluation-item"]
+    asked = [each.content for each in facts(8) if each.kind == "evaluation-item"]
     right = [each for each in asked[:6] if served(folder, embedded(), each["question"]) == each["answer"]]
     assert len(right) >= 3
 

@@ -44,7 +44,7 @@ def written(dossier: Dossier) -> dict[str, bytes]:
 def test_papers__of_a_version__then_nothing_is_a_placeholder(written: dict[str, bytes]) -> None:
     for name, content in written.items():
         text = content.decode()
-        assert not re.search(r"\b(TODO|TBD|FIXME|N/A|lorem|placeholder|None)\b(?!:|\.)", text, re.IGNORECASE), name
+        assert not re.search(r"\b(TODO|TBD|FIXME|N/A|lorem|placeholder|null|nan)\b", text, re.IGNORECASE), name
         assert not re.search(r"/(tmp|home|root|work)/", text), name
     content = json.loads(written["training-content.json"])
     assert [name[0] for name in content] == ["1", "2", "3"]
@@ -153,7 +153,7 @@ def test_bundle__when_a_file_is_missing_changed_or_contradicted__then_it_is_name
 
 
 def test_compare__of_two_versions__then_data_recipe_and_results_are_told(dossier: Dossier) -> None:
-    one = said(dossier, {})
+    one = json.loads(canonical(said(dossier, {})))
     other = json.loads(json.dumps(one))
     assert compare(one, other) == ["nothing"]
     other["snapshots"][0] |= {"number": 2, "root": "0x00", "count": 30}
