@@ -6,7 +6,7 @@ The factory knows folders alone; here they are filled from the store, and what i
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from oracle.factory.manifest import base_name
 from oracle.factory.opening import open_adapter
 from oracle.factory.recipe import Recipe
 from oracle.factory.rows import Row, Snapshot, all_rows, read_snapshot, training_rows
-from oracle.factory.training import Trained, read_trained, train
+from oracle.factory.training import Job, Trained, read_trained, train, train_together
 from oracle.factory.watching import Say, never, nobody
 from oracle.store import contributions, models, snapshots
 from oracle.store.events import events, topic
@@ -128,6 +128,25 @@ def make(
     if trained is not None and recipe.attribution:
         measure_limits(recipe, prepared.base, trained, device)
     return trained
+
+
+def make_together(
+    runs: Sequence[tuple[Prepared, Path]], folder: Path, say: Say = nobody, device: str = "cpu"
+) -> list[Trained]:
+    """Several adapters over one base, in one process; the checkpoint of all lies in `folder`."""
+    from oracle.daemon.recording import measure_limits, recording
+
+    jobs = []
+    for prepared, own in runs:
+        rows = prepared.training
+        watch = recording(rows, evidence=not prepared.private) if prepared.recipe.attribution else None
+        jobs.append(Job(prepared.recipe, rows, own, watch=watch, start=prepared.start))
+    found = train_together(jobs, runs[0][0].base, folder, say=say, device=device)
+    assert found is not None
+    for (prepared, _), trained in zip(runs, found):
+        if prepared.recipe.attribution:
+            measure_limits(prepared.recipe, prepared.base, trained, device)
+    return found
 
 
 def judge(prepared: Prepared, folder: Path, device: str = "cpu") -> Report:

@@ -38,6 +38,16 @@ def test_commands__over_an_exported_snapshot__then_no_oracle_is_needed(tmp_path:
     assert "openledger init" in says("publish", "recipe.yaml", "--out", "run", fails=True)
 
 
+def test_train__of_two_recipes__then_both_are_made_in_one_process(tmp_path: Path) -> None:
+    folder = exported(tmp_path / "s", facts(4))
+    for name, seed in (("one", 1), ("two", 2)):
+        said = {"name": name, "snapshots": [{"folder": str(folder)}], "seed": seed, "rank": 4, "epochs": 2}
+        Path(f"{name}.yaml").write_text(json.dumps(said | {"sequence_length": 64}))
+    said_of_both = says("train", "one.yaml", "two.yaml", "--out", "runs")
+    assert said_of_both.count("weights 0x") == 2
+    assert {each.parent.parent.name for each in Path("runs").glob("*/attribution/limits.json")} == {"one", "two"}
+
+
 def test_train__of_what_may_not_be_combined__then_it_is_refused_before_it_begins(tmp_path: Path) -> None:
     folder = exported(tmp_path / "s", facts(4), licence="CC-BY-NC-4.0")
     Path("recipe.yaml").write_text(json.dumps({"name": "facts", "snapshots": [{"folder": str(folder)}]}))
