@@ -145,6 +145,8 @@ class _Run:
         return Member(adapter, settings, rate, tuple(examples), tuple(units), tuple(order), out, watcher, beside)
 
     def go(self, say: Say, stop: Callable[[], bool], save_every: float) -> list[Trained] | None:
+        if all(_is_of(job.folder, self._digest) for job in self._jobs):
+            return [read_trained(job.folder) for job in self._jobs]
         self._go_on()
         steps = max(len(member.order) for member in self._members)
         began = saved = time.monotonic()
@@ -251,6 +253,7 @@ class _Run:
             "order": order,
             "rehearsal": member.beside.digest,
             "rows": len(ids),
+            "run": self._digest,
             "halvings": self._stepper.halved,
             "lines_at_once": self._stepper.most,
             "together": len(self._jobs),
@@ -271,6 +274,14 @@ def read_trained(folder: Path) -> Trained:
         folder.name, folder, said["weights"], said["steps"], said["loss"], said["tokens"], said["seconds"],
         said["order"], said,
     )  # fmt: skip
+
+
+def _is_of(folder: Path, run: str) -> bool:
+    """Whether this very run has ended here before."""
+    try:
+        return bool(json.loads((folder / RESULT).read_text(encoding="utf-8"))["run"] == run)
+    except (OSError, ValueError, KeyError):
+        return False
 
 
 def _write_adapter(half: Path, state: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:

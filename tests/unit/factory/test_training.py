@@ -122,6 +122,17 @@ def test_train__when_killed_and_started_again__then_the_hash_is_the_same(
     assert not (at / "checkpoint.safetensors").exists()
 
 
+def test_train__of_a_run_that_has_ended__then_nothing_is_done_again(
+    folder: Path, rows: list[Row], tmp_path: Path
+) -> None:
+    told: list[Progress] = []
+    first = train(small(folder), rows, embedded(), tmp_path / "run", say=told.append)
+    again = train(small(folder), rows, embedded(), tmp_path / "run", say=told.append)
+    assert first and again == first and len(told) == first.steps
+    other = train(small(folder, seed=5), rows, embedded(), tmp_path / "run")
+    assert other and other.weights != first.weights
+
+
 def test_train__in_a_folder_of_another_recipe__then_it_is_refused(
     folder: Path, rows: list[Row], tmp_path: Path
 ) -> None:
