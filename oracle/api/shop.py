@@ -23,11 +23,11 @@ from oracle.api.writer import Writer
 from oracle.config import Settings
 from oracle.daemon.answering import Answering
 from oracle.daemon.ground import Ground
-from oracle.daemon.inference import Inference
+from oracle.daemon.inference import Inference, base_finder
+from oracle.daemon.inference_queue import Remote, connect
 from oracle.errors import NeedsPerson
 from oracle.settlement.hashing import keccak
-from oracle.store import calls, models
-from oracle.store.models import Model
+from oracle.store import calls
 from oracle.types import Address, ChainId, Hash32
 
 _SETTLING = 30  # seconds that a reservation outlives its call: time to write the receipt
@@ -123,19 +123,10 @@ def open_shop(settings: Settings, ground: Ground, make_engine: MakeEngine | None
 
 
 def engine_of(ground: Ground) -> Answering:
+    """As configured: of this process, or behind the queue."""
+    if ground.settings.inference == "queue":
+        return Remote(connect(ground.settings))
     return Inference(ground.blobs, ground.settings.home / "serving", base_finder(ground))
-
-
-def base_finder(ground: Ground) -> Callable[[Model], Model]:
-    known: dict[str, Model] = {}
-
-    def base_of(model: Model) -> Model:
-        if model.made.base not in known:
-            with ground.database.reading() as connection:
-                known[model.made.base] = models.find(connection, model.chain, model.made.base)
-        return known[model.made.base]
-
-    return base_of
 
 
 class Front:
