@@ -24,6 +24,7 @@ ROUNDS: Mapping[str, int] = {
     "settle.send": 4,
     "settle.hear": 4,
     "ingest.look": 4,
+    "ingest.forget": 600,
 }
 
 # A step may run for so long; a longer piece of work is cut into steps that go on where the last one ended.

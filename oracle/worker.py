@@ -15,7 +15,7 @@ from celery.signals import task_postrun, task_prerun, worker_process_shutdown
 
 from oracle import jobs
 from oracle.config import read_settings
-from oracle.daemon import intake
+from oracle.daemon import forgetting, intake
 from oracle.daemon.canary import Cage
 from oracle.daemon.ground import Ground
 from oracle.daemon.rounds import reconcile, run_round
@@ -33,6 +33,7 @@ ROUNDS: Mapping[str, Round] = {
     "settle.index": lambda ground, app: ground.indexer.catch_up(),
     "settle.hear": lambda ground, app: intake.hear(ground),
     "ingest.look": lambda ground, app: intake.look(ground, partial(jobs.hint, app)),
+    "ingest.forget": lambda ground, app: forgetting.forget(ground),
     "settle.send": lambda ground, app: ground.sender.advance() if ground.sender else None,
     "settle.reconcile": lambda ground, app: reconcile(ground.database, partial(jobs.hint, app)),
 }
