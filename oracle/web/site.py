@@ -137,7 +137,7 @@ def environment() -> Environment:
         name: getattr(words, name)
         for name in (
             "amount", "short", "number", "percent", "basis", "size", "moment", "span", "since", "plural", "hexed",
-            "clipped", "hashed", "account", "paragraph",
+            "clipped", "hashed", "account", "paragraph", "fields",
         )
     }  # fmt: skip
     made.filters.update(filters)
