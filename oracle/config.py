@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
+from eth_utils.address import is_checksum_address
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
@@ -37,6 +38,15 @@ def _absolute(path: Path) -> Path:
 
 Folder = Annotated[Path, AfterValidator(_absolute)]
 Gwei = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+def _account(value: str) -> str:
+    if value and not is_checksum_address(value):
+        raise ValueError("not an account with the capitals of its checksum")
+    return value
+
+
+Account = Annotated[str, AfterValidator(_account)]
 
 
 class Settings(BaseSettings):
@@ -79,13 +89,48 @@ class Settings(BaseSettings):
     remote_signer_address: str | None = Field(None, description="The account that the remote signer signs for.")
     max_fee_gwei: Gwei = Field(200, description="No transaction ever offers more per unit of gas.")
 
+    settle: bool = Field(False, description="Settle receipts as a round of the daemon; with the key that signs them.")
+    settle_every: int = Field(86_400, ge=1, description="Seconds after which an epoch closes.")
+    settle_amount: int = Field(10_000, ge=0, description="Or as soon as so much OPEN waits.")
+    settle_most_fees: int = Field(1_000_000, ge=0, description="OPEN of fees in one epoch; more waits for a person.")
+    settle_most_growth: int = Field(200, ge=0, description="Percent above the epoch before; more waits for a person.")
+    settle_paused: bool = Field(False, description="Nothing is settled, whatever waits.")
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is written to the log.")
     http_host: str = Field("127.0.0.1", description="Where the API listens.")
     http_port: int = Field(8000, ge=0, le=65_535, description="And on which port; 0 takes any.")
     public_rpc_url: str = Field("", description="A node for wallets that do not know the chain; never one with a key.")
     upload_limit_mb: int = Field(256, ge=1, le=10_000, description="How big a file may be that a browser hands in.")
 
-    @field_validator("rpc_urls", mode="before")
+    domain: str = Field("", description="Host (and port) that wallets sign in to. Empty: where the API listens.")
+    inference: Literal["in-process", "queue"] = Field(
+        "in-process", description="Whether the API answers by an engine of its own, or through the queue `infer`."
+    )
+    treasury: Account = Field("", description="Who gets the treasury's part of fees. Empty: the timelock.")
+    commons: Account = Field("", description="Who gets what attribution assigns to nobody. Empty: the timelock.")
+    keep_answers_days: int = Field(
+        30, ge=0, le=3650, description="How long questions and answers are kept, sealed; 0 forgets them at once."
+    )
+    free: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Models (NAME) and datanets (datanet:N) that anybody may ask without paying."
+    )
+    calls_per_minute: int = Field(600, ge=1, description="Of one wallet, or of one address that pays nothing.")
+    address_calls_per_minute: int = Field(6000, ge=1, description="Of one address, whatever it asks.")
+    calls_at_once: int = Field(512, ge=1, description="More calls than these are refused at the door.")
+    call_seconds: int = Field(120, ge=1, le=3600, description="How long one call may run.")
+    body_bytes: int = Field(1_048_576, ge=1024, description="The largest request body.")
+    cors: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Origins of web pages that may read answers. Empty: none."
+    )
+    voucher_seconds: int = Field(
+        7200, ge=3600, description="Vouchers and sessions that end sooner are refused: they have to outlive the epoch."
+    )
+    unsigned_receipts: int = Field(
+        4, ge=1, description="So many answers of a lane may wait for the voucher that ends at their total."
+    )
+    x402: bool = Field(False, description="Whether x402 payments are taken, by the configured key as their payee.")
+
+    @field_validator("rpc_urls", "free", "cors", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value

@@ -5,6 +5,7 @@ Words are those of the datanets' checks: without case, numbers in one writing, s
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import bm25s
@@ -19,6 +20,7 @@ Scored = list[tuple[float, Passage]]
 LEAST_LIKENESS = 0.2  # of a question and a passage, as cosine: below it they have nothing to do with each other
 _FLAGS = np.uint32(7)  # what a word may be part of does not matter here
 _SPLIT_AT_ONCE = 2048
+logging.getLogger("bm25s").setLevel(logging.WARNING)  # it tells of every index
 
 
 class Index:

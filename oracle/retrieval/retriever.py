@@ -1,7 +1,7 @@
 """From a question to the passages that stand in its prompt.
 
-Two rankings, by words and by meaning, are fused by reciprocal ranks; the store is asked which of the best may still be
-looked up; what fits the budget is quoted, and the rest is remembered as looked at and left out.
+Two scores, of words and of meaning, are summed by weight; the store is asked which of the best may still be looked up;
+what fits the budget is quoted, and the rest is remembered as looked at and left out.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ log = logging.getLogger(__name__)
 
 LOOKED_AT = 12  # passages that a question considers
 _DEPTH = 60  # of each ranking
-_DAMPING = 60  # of reciprocal ranks: how little the first place counts over the tenth
+# Words count against the best passage's, meaning as cosine. Reciprocal ranks lose here: of passages that share the same
+# few words with a question, all but the first would count as bad (scripts/bench/retrieval.py measures it).
+WORDS, MEANING = 0.4, 0.6
 _TRIES = 5
 
 
@@ -57,14 +59,15 @@ class Retriever:
         """Passages for a question, within a budget that the whole block keeps to; of certain licences where some are
         given. Raises NotIndexed where a datanet's documents wait for the daemon."""
         indexes = [self._index(datanet) for datanet in sorted(set(datanets))]
-        ranked = fused(self._rankings(question, indexes))
+        ranked = fused(*self._rankings(question, indexes))
         if licences is not None:
             ranked = [passage for passage in ranked if passage.licence in licences]
         return block(self._standing(ranked), budget_tokens, count_tokens)
 
-    def _rankings(self, question: str, opened: Sequence[_Open]) -> list[Scored]:
+    def _rankings(self, question: str, opened: Sequence[_Open]) -> tuple[Scored, Scored]:
+        """By words and by meaning."""
         by_words = [found for each in opened for found in each.index.by_words(question, _DEPTH)]
-        rankings = [_best_first(by_words)]
+        by_meaning: Scored = []
         alike = [each for each in opened if self._encoder is not None and each.contents.encoder == self._encoder.name]
         if alike and self._encoder is not None and any(len(each.index) for each in alike):
             try:
@@ -72,9 +75,8 @@ class Retriever:
             except EncoderGone as error:
                 log.warning("%s; this question is looked up by its words alone", error)
             else:
-                found = [passage for each in alike for passage in each.index.by_meaning(vector, _DEPTH)]
-                rankings.append(_best_first(found))
-        return rankings
+                by_meaning = [found for each in alike for found in each.index.by_meaning(vector, _DEPTH)]
+        return _best_first(by_words), _best_first(by_meaning)
 
     def _standing(self, ranked: Iterable[Passage]) -> list[Passage]:
         """The best that may be looked up now. Of rows that are near to each other one speaks for all: copies of a
@@ -124,14 +126,15 @@ class Retriever:
                 log.info("datanet %d: rows of %s were erased", contents.datanet, entry.contribution.hex())
 
 
-def fused(rankings: Iterable[Scored]) -> list[Passage]:
-    """By the sum of reciprocal ranks (Cormack et al. 2009); of two that are equal, the one with the lower name."""
+def fused(by_words: Scored, by_meaning: Scored) -> list[Passage]:
+    """By the weighted sum of both scores; of two that are equal, the one with the lower name."""
     sums: dict[tuple[ContributionId, int, int], float] = {}
     passages: dict[tuple[ContributionId, int, int], Passage] = {}
-    for ranking in rankings:
-        for rank, (_, passage) in enumerate(ranking):
+    most = max((score for score, _ in by_words), default=1.0)
+    for ranking, weight in ((by_words, WORDS / most), (by_meaning, MEANING)):
+        for score, passage in ranking:
             passages[passage.name] = passage
-            sums[passage.name] = sums.get(passage.name, 0.0) + 1 / (_DAMPING + rank)
+            sums[passage.name] = sums.get(passage.name, 0.0) + weight * score
     return [passages[name] for name in sorted(sums, key=lambda name: (-sums[name], name))]
 
 

@@ -40,7 +40,7 @@ class BadMasterKey(NeedsPerson):
 class Vault:
     def __init__(self, keys: str, master_key: Path) -> None:
         self._keys = Folder(keys)
-        self._master = AESGCM(_read_master_key(master_key))
+        self._master = AESGCM(read_master_key(master_key))
 
     def seal(self, owner: bytes, pieces: Iterable[bytes]) -> Iterator[bytes]:
         """The stream, encrypted for one owner (a contribution); its key is made on first use."""
@@ -121,7 +121,7 @@ def create_master_key(file: Path) -> bool:
     return True
 
 
-def _read_master_key(file: Path) -> bytes:
+def read_master_key(file: Path) -> bytes:
     try:
         if file.stat().st_mode & 0o077:
             raise BadMasterKey(f"{file}: others may read it; chmod 600 {file}")

@@ -14,7 +14,7 @@ LAYERS = (
     ("commands",),
     ("worker",),
     ("api",),
-    ("web",),
+    ("web", "agents"),
     ("daemon",),
     ("settlement",),
     ("serving",),

@@ -129,9 +129,14 @@ def test_meaning__of_an_index__then_the_nearest_come_first_and_strangers_not_at_
 
 def test_fusing__of_two_rankings__then_what_both_name_comes_first() -> None:
     a, b, c = HARBOUR
-    assert [p.place for p in fused([[(9.0, a), (8.0, b)], [(0.9, c), (0.8, b)]])] == [1, 0, 2]
+    assert [p.place for p in fused([(9.0, a), (8.0, b)], [(0.9, c), (0.8, b)])] == [1, 2, 0]
+
+
+def test_fusing__of_words_alone__then_their_order_stays() -> None:
+    a, b, c = HARBOUR
+    assert [p.place for p in fused([(9.0, c), (8.0, a), (7.0, b)], [])] == [2, 0, 1]
 
 
 @given(st.permutations(HARBOUR))
 def test_fusing__of_equals__then_the_order_follows_from_their_names_alone(order: list[Passage]) -> None:
-    assert [p.place for p in fused([[(1.0, each)] for each in order])] == [0, 1, 2]
+    assert [p.place for p in fused([(1.0, each) for each in order], [])] == [0, 1, 2]

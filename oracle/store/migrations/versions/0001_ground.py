@@ -25,6 +25,24 @@ def upgrade() -> None:
         batch_op.create_index("ix_answers_keep_until", ["keep_until"], unique=False)
 
     op.create_table(
+        "api_keys",
+        sa.Column("chain", sa.BigInteger(), nullable=False),
+        sa.Column("consumer", AddressColumn(), nullable=False),
+        sa.Column("key", AddressColumn(), nullable=False),
+        sa.Column("hash", HashColumn(), nullable=True),
+        sa.Column("secret", sa.LargeBinary(), nullable=False),
+        sa.Column("label", sa.String(length=100), nullable=False),
+        sa.Column("cap", WeiColumn(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("made_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_api_keys")),
+        sa.UniqueConstraint("hash", name=op.f("uq_api_keys_hash")),
+    )
+    with op.batch_alter_table("api_keys", schema=None) as batch_op:
+        batch_op.create_index("ix_api_keys_consumer", ["chain", "consumer"], unique=False)
+
+    op.create_table(
         "batch_attestations",
         sa.Column("batch", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("signer", AddressColumn(), nullable=False),
@@ -59,6 +77,30 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("batches", schema=None) as batch_op:
         batch_op.create_index("ix_batches_state", ["chain", "state"], unique=False)
+
+    op.create_table(
+        "calls",
+        sa.Column("chain", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id", HashColumn(), nullable=False),
+        sa.Column("consumer", AddressColumn(), nullable=False),
+        sa.Column("key", AddressColumn(), nullable=False),
+        sa.Column("request", HashColumn(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("most", WeiColumn(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.Column("attempt", sa.BigInteger(), nullable=False),
+        sa.Column("answer", sa.LargeBinary(), nullable=True),
+        sa.PrimaryKeyConstraint("chain", "id", name=op.f("pk_calls")),
+    )
+    with op.batch_alter_table("calls", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_calls_running",
+            ["chain", "consumer", "until"],
+            unique=False,
+            sqlite_where=sa.text("state = 'running'"),
+            postgresql_where=sa.text("state = 'running'"),
+        )
+        batch_op.create_index("ix_calls_until", ["until"], unique=False)
 
     op.create_table(
         "chain_blocks",
@@ -314,6 +356,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("contribution", "rows_hash", name=op.f("pk_erasures")),
     )
     op.create_table(
+        "lanes",
+        sa.Column("chain", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("consumer", AddressColumn(), nullable=False),
+        sa.Column("key", AddressColumn(), nullable=False),
+        sa.Column("total", WeiColumn(), nullable=False),
+        sa.Column("signed", WeiColumn(), nullable=False),
+        sa.Column("unsigned", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("chain", "consumer", "key", name=op.f("pk_lanes")),
+    )
+    op.create_table(
         "loops",
         sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("every", sa.Integer(), nullable=False),
@@ -349,6 +401,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("contribution", "digest", "reviewer", name=op.f("pk_outcome_signatures")),
     )
     op.create_table(
+        "payments",
+        sa.Column("chain", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("payer", AddressColumn(), nullable=False),
+        sa.Column("nonce", HashColumn(), nullable=False),
+        sa.Column("value", WeiColumn(), nullable=False),
+        sa.Column("fee", WeiColumn(), nullable=False),
+        sa.Column("call", HashColumn(), nullable=False),
+        sa.PrimaryKeyConstraint("chain", "payer", "nonce", name=op.f("pk_payments")),
+    )
+    op.create_table(
         "policies",
         sa.Column("hash", HashColumn(), nullable=False),
         sa.Column("content", sa.LargeBinary(), nullable=False),
@@ -361,6 +423,12 @@ def upgrade() -> None:
         sa.Column("signature", sa.LargeBinary(), nullable=False),
         sa.Column("attribution", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("receipt", name=op.f("pk_receipt_contents")),
+    )
+    op.create_table(
+        "receipt_documents",
+        sa.Column("hash", HashColumn(), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("hash", name=op.f("pk_receipt_documents")),
     )
     op.create_table(
         "receipt_terms",
@@ -414,6 +482,12 @@ def upgrade() -> None:
     with op.batch_alter_table("row_reasons", schema=None) as batch_op:
         batch_op.create_index("ix_row_reasons_verdict", ["contribution", "verdict"], unique=False)
 
+    op.create_table(
+        "sign_ins",
+        sa.Column("nonce", sa.String(length=64), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("nonce", name=op.f("pk_sign_ins")),
+    )
     op.create_table(
         "snapshot_contributions",
         sa.Column("snapshot", sa.BigInteger(), autoincrement=False, nullable=False),

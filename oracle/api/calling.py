@@ -1,0 +1,279 @@
+"""One call from its reservation to its receipt: tokens as they come, and in the end what was delivered is charged."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+from oracle.api.asking import Asked, canonical
+from oracle.api.catalogue import Offer
+from oracle.api.keys import Answers, Keyring
+from oracle.api.ledger import NOBODY, Delivered, Ledger, Payer
+from oracle.api.pricing import fee
+from oracle.api.refusals import Refusal
+from oracle.api.texts import Unfolding, Words
+from oracle.api.writer import Writer
+from oracle.chain.signer import Signer
+from oracle.daemon.answering import Answering
+from oracle.errors import OpenLedgerError
+from oracle.serving.errors import BadRequest, Busy
+from oracle.serving.types import Event, Finish, Finished, Generated, Request, Sampling, Token
+from oracle.settlement.hashing import NOTHING, keccak
+from oracle.settlement.receipts import receipt_hash, receipt_preimage, voucher_preimage
+from oracle.store.answers import Exchange
+from oracle.store.calls import Call, LaneState
+from oracle.store.receipts import Receipt, Voucher
+from oracle.store.sealed import seal_exchange
+from oracle.types import Address, ChainId, Hash32, Timestamp, Wei
+
+Extra = Callable[[Connection, Receipt], None]
+Remember = Callable[["Signed"], bytes | None]
+
+
+class SignsVouchers(Protocol):
+    """A key that we hold for a lane."""
+
+    def sign(self, preimage: bytes) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class Operator:
+    """Who answers, and in which name it signs."""
+
+    chain: ChainId
+    escrow: Address
+    signer: Signer
+    keyring: Keyring
+    vault: Answers
+    code: tuple[Hash32, bytes]
+    keep_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A token of one choice: its text may be empty while more is to come. The last one has a reason."""
+
+    choice: int
+    text: str = ""
+    token: Token | None = None
+    logprob: float | None = None
+    top: tuple[tuple[Token, float], ...] = ()
+    finish: str | None = None
+
+
+@dataclass(frozen=True)
+class Signed:
+    """The receipt with what its reader needs to check it."""
+
+    receipt: Receipt
+    hash: Hash32
+    signature: bytes
+    salt: bytes
+
+
+@dataclass
+class Running:
+    """One call that was reserved. Iterate it, then `settle`; whoever goes away in between calls `settle` as well."""
+
+    asked: Asked
+    offer: Offer
+    words: Words
+    prompt: tuple[int, ...]
+    limit: int
+    call: Call
+    payer: Payer
+    session: SignsVouchers | None
+    conditions: tuple[Hash32, bytes] | None
+    operator: Operator
+    ledger: Ledger
+    writer: Writer
+    engine: Answering
+    seconds: float
+    remember: Remember | None = None
+    extra: Extra | None = None
+    choices: list[Unfolding] = field(default_factory=list)
+    reasons: dict[int, str] = field(default_factory=dict)
+    delivered: int = 0  # tokens
+    failure: Refusal | None = None
+    signed: Signed | None = None
+    done: Callable[[], None] = lambda: None
+
+    async def pieces(self) -> AsyncGenerator[Piece]:
+        """Raises Refusal where nothing came; later failures end the answer and stand in `failure`."""
+        loop = asyncio.get_running_loop()
+        inbox: asyncio.Queue[tuple[int, Event]] = asyncio.Queue()
+        self.choices = [Unfolding(self.words, self.asked.stop) for _ in range(self.asked.n)]
+        tickets: dict[int, int] = {}
+        over = loop.time() + self.seconds
+        try:
+            for choice in range(self.asked.n):
+                hear = partial(_hear, loop, inbox, choice)
+                tickets[choice] = self.engine.ask(self.offer.model, self._request(choice), hear)
+            while len(self.reasons) < self.asked.n:
+                try:
+                    choice, event = await _next(inbox, over)
+                except TimeoutError:
+                    break
+                if choice in self.reasons:
+                    continue
+                piece = self._piece(choice, event)
+                if piece is None:
+                    continue
+                if piece.finish is not None:
+                    self.reasons[choice] = piece.finish
+                    if not isinstance(event, Finished):
+                        self.engine.cancel(tickets[choice])
+                yield piece
+                # Counted once it was handed on: whoever goes away in between is not charged for it.
+                self.delivered += piece.token is not None
+            for choice in sorted(tickets.keys() - self.reasons.keys()):
+                if not self.delivered:
+                    raise Refusal(
+                        503, "timeout", f"no answer within {self.seconds:.0f} s; nothing is charged", retry_after=5
+                    )
+                self.engine.cancel(tickets[choice])
+                self.reasons[choice] = "length"
+                yield Piece(choice, self.choices[choice].end(), finish="length")
+        finally:
+            for choice, ticket in tickets.items():
+                if choice not in self.reasons:
+                    self.engine.cancel(ticket)
+
+    def _request(self, choice: int) -> Request:
+        asked = self.asked
+        sampling = Sampling(asked.temperature, asked.top_k, asked.top_p, (asked.seed + choice) % 2**63)
+        ends = tuple((Token(end),) for end in self.words.ends)
+        tokens = tuple(Token(token) for token in self.prompt)
+        return Request(tokens, None, self.limit, sampling, ends, asked.logprobs)
+
+    def _piece(self, choice: int, event: Event) -> Piece | None:
+        growing = self.choices[choice]
+        if isinstance(event, Generated):
+            if event.token in self.words.ends:
+                return None  # the end itself is no part of the text; its event follows
+            text = growing.add(event.token)
+            finish = "stop" if growing.stopped else None
+            return Piece(choice, text, event.token, event.logprob, event.top, finish)
+        if event.reason is Finish.ERROR:
+            failure = refused(event.error)
+            if not self.delivered:
+                raise failure
+            self.failure = failure
+            return Piece(choice, growing.end(), finish="error")
+        return Piece(choice, growing.end(), finish="length" if event.reason is Finish.LENGTH else "stop")
+
+    async def settle(self) -> Signed | None:
+        """Charges what was delivered, once, even if whoever waits for it goes away. None where nothing was."""
+        return await asyncio.shield(asyncio.ensure_future(self._settle()))
+
+    async def _settle(self) -> Signed | None:
+        if self.signed is not None:
+            return self.signed
+        if not self.delivered:
+            with suppress(OpenLedgerError):
+                await self.writer.do(lambda connection: self.ledger.void(connection, self.call, _now()))
+            return None
+        done, self.signed = await self.writer.do(self._deliver)
+        self.ledger.written(done)
+        return self.signed
+
+    def _deliver(self, connection: Connection) -> tuple[Delivered, Signed]:
+        now = _now()
+        lane = LaneState(self.payer.lane, Wei(0), Wei(0), 0)
+        if self.payer.lane.consumer != NOBODY:
+            lane = self.ledger.lane(connection, self.payer.lane)
+        receipt = self._receipt(lane, now)
+        name = receipt_hash(receipt)
+        operator = self.operator
+        signature = operator.signer.sign(receipt_preimage(name, operator.chain, operator.escrow)).as_bytes()
+        signed = Signed(receipt, name, signature, operator.keyring.salt(receipt.id))
+        exchange = Exchange(self.prompt, tuple(self.choices[0].tokens), self._asked_text(), self.choices[0].text)
+        documents = [operator.code]
+        if self.conditions is not None:
+            documents.append(self.conditions)
+        done = Delivered(
+            name, receipt, signature, self._voucher(receipt),
+            seal_exchange(operator.vault, receipt.consumer, exchange),
+            Timestamp(now + operator.keep_seconds), self.offer.model.position,
+            (self.offer.terms_hash, self.offer.terms), tuple(documents),
+            self.remember(signed) if self.remember else None,
+        )  # fmt: skip
+        self.ledger.deliver(connection, self.call, done, lane, now)
+        if self.extra is not None:
+            self.extra(connection, receipt)
+        return done, signed
+
+    def _receipt(self, lane: LaneState, now: Timestamp) -> Receipt:
+        model, free = self.offer.model, not self.call.most
+        assert model.model is not None, "what has no number in the registry is not offered"
+        due = Wei(0) if free else fee(model, len(self.prompt), self.delivered)
+        salt = self.operator.keyring.salt(self.call.id)
+        texts = [growing.text for growing in self.choices]
+        return Receipt(
+            id=self.call.id,
+            consumer=lane.lane.consumer,
+            key=lane.lane.key,
+            model=model.model,
+            version=model.version,
+            weights=model.made.weights,
+            prompt=keccak(salt + canonical(self.asked.said)),
+            output=keccak(salt + canonical(texts)),
+            prompt_tokens=len(self.prompt),
+            output_tokens=self.delivered,
+            input_price=Wei(0) if free else model.input_price,
+            output_price=Wei(0) if free else model.output_price,
+            fee=due,
+            lane_total=Wei(lane.total + due),
+            terms=self.offer.terms_hash,
+            conditions=NOTHING if self.conditions is None else self.conditions[0],
+            code=self.operator.code[0],
+            served_at=now,
+        )
+
+    def _voucher(self, receipt: Receipt) -> Voucher | None:
+        """Under a spending cap we sign, with the session's key, for exactly what was delivered."""
+        if self.session is None or not receipt.fee:
+            return None
+        unsigned = Voucher(receipt.consumer, receipt.key, receipt.lane_total, _LATEST, b"")
+        preimage = voucher_preimage(unsigned, self.operator.chain, self.operator.escrow)
+        return replace(unsigned, signature=self.session.sign(preimage))
+
+    def _asked_text(self) -> str:
+        if self.asked.messages:
+            return "\n".join(f"{each['role']}: {each['content']}" for each in self.asked.messages)
+        return self.asked.prompt or self.words.decode(self.prompt)
+
+
+_LATEST = Timestamp(2**40 - 1)
+
+
+def refused(error: OpenLedgerError | None) -> Refusal:
+    """What an engine says, as clients read it."""
+    if isinstance(error, Busy):
+        return Refusal(429, "engine_busy", str(error), retry_after=error.retry_after_s)
+    if isinstance(error, BadRequest):
+        return Refusal(400, "invalid_value", str(error))
+    return Refusal(503, "engine_failed", f"the engine gave up: {error or 'no reason'}; ask again", retry_after=5)
+
+
+async def _next(inbox: asyncio.Queue[tuple[int, Event]], over: float) -> tuple[int, Event]:
+    try:
+        return inbox.get_nowait()
+    except asyncio.QueueEmpty:
+        async with asyncio.timeout_at(over):
+            return await inbox.get()
+
+
+def _hear(loop: asyncio.AbstractEventLoop, inbox: asyncio.Queue[tuple[int, Event]], choice: int, event: Event) -> None:
+    loop.call_soon_threadsafe(inbox.put_nowait, (choice, event))
+
+
+def _now() -> Timestamp:
+    return Timestamp(int(time.time()))

@@ -1,0 +1,201 @@
+"""The models that are served, with what a quote and a receipt have to say of each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, select
+
+from oracle.api.refusals import Refusal
+from oracle.api.texts import Words
+from oracle.errors import OpenLedgerError
+from oracle.settlement.hashing import NOTHING, keccak
+from oracle.settlement.receipts import terms_hash
+from oracle.settlement.shares import require_sound
+from oracle.store import models
+from oracle.store.blobs import Blobs
+from oracle.store.database import Database
+from oracle.store.datanets import REVIEWERS
+from oracle.store.events import events
+from oracle.store.models import SERVED, Model
+from oracle.store.receipts import Terms
+from oracle.types import Address, ChainId, Hash32
+
+_EVERY = 5.0  # seconds that a list of models, or terms, may be old
+_TEXTS = ("tokenizer.json", "tokenizer_config.json", "config.json", "generation_config.json", "chat_template.jinja")
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One version as it is offered now."""
+
+    model: Model
+    base: Model
+    terms: Terms
+    terms_hash: Hash32
+    accuracy: float | None  # measured, of its attribution
+    evaluation: float | None
+    free: bool
+
+    @property
+    def full(self) -> str:
+        return f"{self.base.name}:{self.model.id}" if not self.model.made.is_base else self.model.id
+
+
+@dataclass
+class Catalogue:
+    """Read anew every few seconds."""
+
+    database: Database
+    blobs: Blobs
+    chain: ChainId
+    treasury: Address
+    commons: Address
+    free: frozenset[str] = frozenset()
+    clock: Callable[[], float] = time.monotonic
+    _offers: dict[int, Offer] = field(default_factory=dict)
+    _listed: list[Model] = field(default_factory=list)
+    _read_at: float | None = None
+    _words: dict[int, Words] = field(default_factory=dict)
+    _measured: dict[Hash32, float | None] = field(default_factory=dict)
+
+    @property
+    def is_fresh(self) -> bool:
+        return self._read_at is not None and self.clock() - self._read_at < _EVERY
+
+    def known_words(self, offer: Offer) -> Words | None:
+        return self._words.get(offer.base.position)
+
+    def offers(self) -> list[Offer]:
+        self._refresh()
+        return [self._offers[model.position] for model in self._listed]
+
+    def find(self, name: str) -> Offer:
+        """`adapter`, `adapter@version`, `base:adapter@version`; the newest that is served where no version is given."""
+        self._refresh()
+        base, _, rest = name.rpartition(":")
+        plain, at, version = rest.partition("@")
+        found = [
+            offer
+            for offer in self._offers.values()
+            if offer.model.name == plain
+            and (not at or str(offer.model.version) == version)
+            and (not base or base in (offer.base.name, offer.base.id))
+        ]
+        if not found:
+            raise Refusal(
+                404, "model_not_found", f"the model {name!r} is not served; GET /v1/models lists those that are",
+                param="model",
+            )  # fmt: skip
+        return max(found, key=lambda offer: offer.model.version)
+
+    def words(self, offer: Offer) -> Words:
+        known = self._words.get(offer.base.position)
+        if known is None:
+            files = {PurePosixPath(name).name: cid for name, cid in offer.base.made.files.items()}
+            content = {name: self.blobs.read(files[name]) for name in _TEXTS if name in files}
+            known = self._words[offer.base.position] = Words.of_files(content, offer.base.id)
+        return known
+
+    def _refresh(self) -> None:
+        if self.is_fresh:
+            return
+        now = self.clock()
+        with self.database.reading() as connection:
+            listed = models.listed(connection, self.chain, *SERVED)
+            bases = {model.name: model for model in listed if model.made.is_base}
+            attestors = seats(connection, self.chain)
+            offers = {}
+            for model in listed:
+                base = model if model.made.is_base else bases.get(model.made.base)
+                # Without its base, or before the registry's number is known, there is nothing to sign a receipt for.
+                if base is None or model.model is None:
+                    continue
+                offers[model.position] = self._offer(connection, model, base, attestors)
+        self._offers, self._read_at = offers, now
+        self._listed = [model for model in listed if model.position in offers]
+
+    def _offer(
+        self, connection: Connection, model: Model, base: Model, attestors: tuple[tuple[Address, int], ...]
+    ) -> Offer:
+        made = Terms(
+            model.made.split, model.builder, self.treasury, self.commons,
+            upstream=_upstream(connection, model),
+            reviewers=_reviewers(connection, [datanet for datanet, _ in model.made.snapshots]),
+            attestors=attestors,
+        )  # fmt: skip
+        require_sound(made)
+        names = {model.name, *(f"datanet:{datanet}" for datanet, _ in model.made.snapshots)}
+        known = self._offers.get(model.position)
+        if known is not None and known.model == model and known.terms == made:
+            return replace(known, base=base)
+        return Offer(
+            model, base, made, terms_hash(made),
+            self._figure(model, model.made.accuracy, ("accuracy", "lds")),
+            self._figure(model, model.made.evaluation, ("score", "evaluation")),
+            bool(names & self.free),
+        )  # fmt: skip
+
+    def _figure(self, model: Model, name: Hash32, words: tuple[str, ...]) -> float | None:
+        """Out of the report that the registry's hash stands for; nothing else would be proven by the receipt."""
+        if name == NOTHING:
+            return None
+        if name not in self._measured:
+            self._measured[name] = None
+            for file, cid in sorted(model.made.files.items()):
+                if not file.endswith(".json"):
+                    continue
+                try:
+                    content = self.blobs.read(cid)
+                except OpenLedgerError:
+                    continue
+                if keccak(content) == name:
+                    self._measured[name] = _number(orjson.loads(content), words)
+        return self._measured[name]
+
+
+def seats(connection: Connection, chain: ChainId) -> tuple[tuple[Address, int], ...]:
+    """The attestors with their bonds, as the registry's events tell."""
+    bonds: dict[Address, tuple[object, int]] = {}
+    for name in ("AttestorJoined", "BondRaised"):
+        for event in events(connection, chain, "AttestorSet", name):
+            operator, at = event.args["operator"], event.cursor
+            if operator not in bonds or bonds[operator][0] < at:  # type: ignore[operator]
+                bonds[operator] = (at, event.args["bond"])
+    for name in ("ExitAnnounced", "AttestorSlashed", "AttestorExpelled", "BondWithdrawn"):
+        for event in events(connection, chain, "AttestorSet", name):
+            operator = event.args["operator"]
+            if operator in bonds and bonds[operator][0] < event.cursor:  # type: ignore[operator]
+                del bonds[operator]
+    return tuple(sorted((operator, bond) for operator, (_, bond) in bonds.items() if bond))
+
+
+def _upstream(connection: Connection, model: Model) -> tuple[tuple[Address, int], ...]:
+    weights: dict[Address, int] = {}
+    for parent in model.made.parents:
+        builder = models.find(connection, model.chain, parent.name, parent.version).builder
+        weights[builder] = weights.get(builder, 0) + parent.share
+    return tuple(sorted(weights.items()))
+
+
+def _reviewers(connection: Connection, datanets: list[int]) -> tuple[tuple[Address, int], ...]:
+    asked = select(REVIEWERS.c.account).where(REVIEWERS.c.datanet.in_(datanets), REVIEWERS.c.active)
+    counted: dict[Address, int] = {}
+    for (account,) in connection.execute(asked):
+        counted[account] = counted.get(account, 0) + 1
+    return tuple(sorted(counted.items()))
+
+
+def _number(report: Any, words: tuple[str, ...]) -> float | None:
+    for word in words:
+        value = report.get(word) if isinstance(report, Mapping) else None
+        if isinstance(value, Mapping):
+            value = value.get("value")
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+    return None
