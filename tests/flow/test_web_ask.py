@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from fixtures.browser import chromium, opened
+from fixtures.browser import Wallet, chromium, connect, opened
+from fixtures.chain import sender_on, signer_for_tests
 from fixtures.shop import Shop, running_shop
 from fixtures.suite import running_suite
-from fixtures.village import ADA
+from fixtures.village import ADA, OPEN
 from oracle.store import answers, browsing, receipts
 from oracle.store.receipts import Attribution, Credit, Found
 from oracle.types import Address, ChainId, Hash32
@@ -85,3 +86,29 @@ def test_ask__of_a_paid_model_without_a_key__then_says_what_is_needed(shop: Shop
         ask(page, shop, "tiny@1")
         expect(page.locator("#said")).to_contain_text("ask for a key")
         expect(page.locator("#go")).to_be_enabled()
+
+
+def test_ask__of_a_paid_model_with_a_key_from_the_wallet__then_the_cap_pays(shop: Shop, browser: Browser) -> None:
+    assert shop.suite is not None
+    shop.deposit(ADA, 5 * OPEN)
+    wallet = Wallet(shop.suite.anvil, [ADA])
+    with opened(browser, wallet) as page:
+        page.goto(f"{shop.url}/ask?model=tiny")
+        connect(page)
+        page.click("summary")
+        page.fill("#cap", "0.5")
+        page.click("#get-key")
+        expect(page.locator("#key-said")).to_contain_text("Here is your key")
+        sender = sender_on(shop.suite, shop.database, signer=signer_for_tests(1))
+        for _ in range(12):
+            sender.advance()
+            shop.suite.anvil.mine(2)
+        sender.close()
+        shop.index()
+        if shop.front is not None:
+            shop.front.escrow._looked = None  # it is looked at once a second
+        ask(page, shop, "tiny@1")
+        expect(page.locator("#said")).to_contain_text(re.compile(r"It cost 0\.0\d+ OPEN"))
+    with shop.database.reading() as connection:
+        found = browsing.newest_receipts(connection, CHAIN, 1)[0].receipt
+    assert (found.consumer, found.fee > 0, found.key != ADA) == (ADA, True, True)
