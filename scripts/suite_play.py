@@ -1,4 +1,4 @@
-"""One contribution all the way to a claim, on a local chain: `make demo`.
+"""One contribution all the way to a claim, by the contracts alone, on a local chain.
 
 Two contributors put rows into a datanet, one from its own wallet and one by a signature that a relayer pays for. A
 builder publishes an adapter, a consumer pays for an answer with a voucher, three attestors sign the batch, everybody
