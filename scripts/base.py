@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import torch
-from base_text import dialogues, docstrings, paragraphs
+from base_text import dialogues, docstrings, general, paragraphs
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -134,6 +134,7 @@ def main() -> None:
     given.folder.mkdir(parents=True)
     state = {k: v.detach().to(torch.bfloat16).contiguous() for k, v in model.state_dict().items() if "lm_head" not in k}
     save_file(state, given.folder / "model.safetensors", metadata={"format": "pt"})
+    model.config.dtype = torch.float32  # bf16 is how it lies here, and no reason to compute in it
     model.config.save_pretrained(given.folder)
     model.generation_config.save_pretrained(given.folder)
     tokenizer.save_pretrained(given.folder)
@@ -146,6 +147,8 @@ def main() -> None:
         seed=given.seed, python=".".join(platform.python_version_tuple()[:2]), loss=loss,
     )  # fmt: skip
     (given.folder / "README.md").write_text(card, encoding="utf-8")
+    lines = "".join(json.dumps(row, sort_keys=True) + "\n" for row in general(given.seed))
+    (given.folder / "general.jsonl").write_text(lines, encoding="utf-8")
     files = {f.name: sha256(f.read_bytes()).hexdigest() for f in sorted(given.folder.iterdir())}
     (given.folder / "files.json").write_text(json.dumps(files, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 

@@ -136,3 +136,14 @@ def docstrings(limit: int) -> list[str]:
                     if 30 <= len(line) <= 400 and line.isascii() and ">>>" not in line:
                         found.add(line)
     return sorted(found)[:limit]
+
+
+def general(seed: int) -> Iterator[dict[str, str]]:
+    """What no datanet is about and no adapter should unlearn: in the base's own manner, out of another seed."""
+    rng = random.Random(f"general {seed}")
+    for number in range(160):
+        if number % 4 == 3:
+            yield {"text": prose(rng)}
+        else:
+            (_, asked), (_, said) = (read_off, sum_, listed)[number % 4](rng)
+            yield {"completion": said, "prompt": asked}

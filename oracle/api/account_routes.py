@@ -86,8 +86,8 @@ def router(door_of: DoorOf) -> APIRouter:
         shop = (await door_of()).shop
         wallet = await _signed_in(shop, body)
         made = await _new_key(shop, wallet, body)
-        nonce = await asyncio.to_thread(_session_nonce, shop, wallet)
-        deadline = int(time.time()) + _CAP_SECONDS
+        nonce, chain_time = await asyncio.to_thread(_at_the_escrow, shop, wallet)
+        deadline = chain_time + _CAP_SECONDS
         return {**_shown(made), "to_sign": _to_sign(shop, made, nonce, deadline), "nonce": nonce, "deadline": deadline}
 
     @routes.post("/keys/{key}/cap")
@@ -221,10 +221,12 @@ def typed_digest(data: dict[str, Any]) -> Hash32:
     return keccak(b"\x19" + signable.version + signable.header + signable.body)
 
 
-def _session_nonce(shop: Shop, wallet: Address) -> int:
+def _at_the_escrow(shop: Shop, wallet: Address) -> tuple[int, int]:
+    """The wallet's nonce there, and the chain's clock, which decides when a signature is too old."""
     asked = {"to": shop.escrow_address, "data": "0x" + call_data("nonces(address)", [wallet]).hex()}
-    answer = shop.ground.rpc.call("eth_call", asked, "latest")
-    return int(decode(["uint256"], bytes.fromhex(answer[2:]))[0])
+    answer = shop.ask_chain("eth_call", asked, "latest")
+    head = shop.ask_chain("eth_getBlockByNumber", "latest", False)
+    return int(decode(["uint256"], bytes.fromhex(answer[2:]))[0]), int(head["timestamp"], 16)
 
 
 def _message(made: ApiKey, nonce: int, deadline: int) -> dict[str, Any]:

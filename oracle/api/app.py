@@ -12,7 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
 from oracle import __version__, jobs
-from oracle.api import account_routes, answer_routes, health, model_routes
+from oracle.api import account_routes, answer_routes, health, model_routes, receipt_routes, settlement
 from oracle.api.door import Door
 from oracle.api.guard import Guard
 from oracle.api.limits import Limits
@@ -20,6 +20,7 @@ from oracle.api.refusals import Refusal, bad
 from oracle.api.shop import Front, MakeEngine
 from oracle.config import Settings
 from oracle.daemon.ground import Ground
+from oracle.web.mounting import mount
 
 
 def create(settings: Settings, make_engine: MakeEngine | None = None) -> FastAPI:
@@ -34,7 +35,14 @@ def create(settings: Settings, make_engine: MakeEngine | None = None) -> FastAPI
 
     async def door_of() -> Door:
         shop = await front.shop()
-        return doors.setdefault(id(shop), Door(shop, wallets))
+        if id(shop) not in doors:
+            once = None
+            if settings.x402:
+                from oracle.api.x402_payments import X402  # half a second, for those who want it
+
+                once = X402(shop)
+            doors[id(shop)] = Door(shop, wallets, once)
+        return doors[id(shop)]
 
     @asynccontextmanager
     async def living(app: FastAPI) -> AsyncIterator[None]:
@@ -42,8 +50,10 @@ def create(settings: Settings, make_engine: MakeEngine | None = None) -> FastAPI
         front.close()
 
     app = FastAPI(title="OpenLedger", version=__version__, docs_url=None, redoc_url=None, lifespan=living)
+    app.state.front = front
     app.include_router(health.router(ground.database, tuple(jobs.ROUNDS)))
-    for part in (model_routes, answer_routes, account_routes):
+    app.include_router(settlement.router(ground))
+    for part in (model_routes, answer_routes, account_routes, receipt_routes):
         app.include_router(part.router(door_of))
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -55,8 +65,12 @@ def create(settings: Settings, make_engine: MakeEngine | None = None) -> FastAPI
             allow_headers=["*"], expose_headers=["*"],
         )  # fmt: skip
     app.add_middleware(
-        Guard, body_bytes=settings.body_bytes, addresses=Limits(settings.address_calls_per_minute, "address")
+        Guard,
+        body_bytes=settings.body_bytes,
+        addresses=Limits(settings.address_calls_per_minute, "address"),
+        uploads={"/contribute/file": settings.upload_limit_mb * 1_000_000 + settings.body_bytes},
     )
+    mount(app, ground)
     return app
 
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection
 
 from oracle.api.shop import Shop
+from oracle.datanets.kinds import Kind
+from oracle.datanets.limits import DEFAULT
+from oracle.datanets.rowsfile import chunks_of
+from oracle.errors import OpenLedgerError
 from oracle.store import answers, contributions, datanets
-from oracle.store.contributions import Contribution
-from oracle.types import Hash32
+from oracle.store.contributions import Contribution, UnknownContribution
+from oracle.types import ContributionId, Hash32
 
 _PAUSE = 0.1
+_MOST_ROWS = 200_000  # of one contribution are looked through for the text of a row
+_LONGEST_TEXT = 2_000
 
 
 async def inline(shop: Shop, identity: Hash32) -> dict[str, Any] | None:
@@ -29,25 +35,63 @@ async def inline(shop: Shop, identity: Hash32) -> dict[str, Any] | None:
 
 
 def explanation(shop: Shop, identity: Hash32) -> dict[str, Any] | None:
+    """None until it has come."""
     with shop.ground.database.reading() as connection:
         kept = answers.find(connection, shop.chain, identity)
-        if kept is None or kept.explanation is None:
-            return None
-        return _dressed(connection, orjson.loads(kept.explanation))
+    if kept is None or kept.explanation is None:
+        return None
+    said: dict[str, Any] = orjson.loads(kept.explanation)
+    return dressed(shop, said)
 
 
-def _dressed(connection: Connection, said: dict[str, Any]) -> dict[str, Any]:
-    """Owner and licence beside every contribution that is named."""
+def dressed(shop: Shop, said: dict[str, Any]) -> dict[str, Any]:
+    """Datanet and licence beside every contribution that is named, the text beside every row that may be seen."""
+    named: dict[str, Contribution] = {}
     for part in ("credits", "documents", "considered"):
         for entry in said.get(part, ()):
-            entry |= _about(connection, entry["contribution"])
+            given = _contribution(shop, entry["contribution"])
+            if given is not None:
+                named[entry["contribution"]] = given
+                entry |= {"datanet": given.datanet, "licence": given.licence or _licence(shop, given)}
+    rows = [*said.get("rows", ()), *said.get("documents", ())]
+    texts = _texts(shop, named.values(), {entry["row"].removeprefix("0x") for entry in rows})
+    for entry in rows:
+        found = texts.get(entry["row"].removeprefix("0x"))
+        entry["text"] = None if found is None else found[0][:_LONGEST_TEXT]
+        if found is not None:
+            given = found[1]
+            entry |= {"owner": given.contributor, "datanet": given.datanet}
+            entry["licence"] = given.licence or _licence(shop, given)
     return said
 
 
-def _about(connection: Connection, name: str) -> dict[str, Any]:
+def _contribution(shop: Shop, name: str) -> Contribution | None:
     try:
-        given: Contribution = contributions.named(connection, bytes.fromhex(name.removeprefix("0x")))  # type: ignore[arg-type]
-        datanet = datanets.get_datanet(connection, given.datanet)
-    except Exception:
-        return {}
-    return {"datanet": given.datanet, "licence": given.licence or datanet.licence}
+        with shop.ground.database.reading() as connection:
+            return contributions.named(connection, ContributionId(bytes.fromhex(name.removeprefix("0x"))))
+    except (UnknownContribution, ValueError):
+        return None
+
+
+def _licence(shop: Shop, given: Contribution) -> str:
+    with shop.ground.database.reading() as connection:
+        return datanets.get_datanet(connection, given.datanet).licence
+
+
+def _texts(shop: Shop, given: Iterable[Contribution], wanted: set[str]) -> dict[str, tuple[str, Contribution]]:
+    """Of rows that everybody may read: those of a private datanet stay sealed, erased ones are gone."""
+    found: dict[str, tuple[str, Contribution]] = {}
+    for one in given:
+        if one.private or one.erased or one.blob is None or not wanted - found.keys():
+            continue
+        try:
+            with shop.ground.stores.rows(shop.ground.blobs, one.blob, None) as content:
+                for chunk in chunks_of(content, Kind(one.kind), DEFAULT.row_bytes):
+                    for name, text in zip(chunk.hashes, chunk.texts, strict=True):
+                        if text and name.hex() in wanted:
+                            found[name.hex()] = (text, one)
+                    if chunk.first > _MOST_ROWS or not wanted - found.keys():
+                        break
+        except OpenLedgerError:
+            continue  # bytes that are away for now: the explanation stands without them
+    return found

@@ -8,12 +8,13 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Protocol
 
 from sqlalchemy import Connection
 
 from oracle.api.asking import Asked, canonical
 from oracle.api.catalogue import Offer
-from oracle.api.keys import Answers, Keyring, SessionKey
+from oracle.api.keys import Answers, Keyring
 from oracle.api.ledger import NOBODY, Delivered, Ledger, Payer
 from oracle.api.pricing import fee
 from oracle.api.refusals import Refusal
@@ -34,6 +35,12 @@ from oracle.types import Address, ChainId, Hash32, Timestamp, Wei
 
 Extra = Callable[[Connection, Receipt], None]
 Remember = Callable[["Signed"], bytes | None]
+
+
+class SignsVouchers(Protocol):
+    """A key that we hold for a lane."""
+
+    def sign(self, preimage: bytes) -> bytes: ...
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,7 @@ class Running:
     limit: int
     call: Call
     payer: Payer
-    session: SessionKey | None
+    session: SignsVouchers | None
     conditions: tuple[Hash32, bytes] | None
     operator: Operator
     ledger: Ledger

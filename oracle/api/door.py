@@ -7,15 +7,15 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from starlette.requests import Request
 
 from oracle.api import payers
 from oracle.api.asking import Asked
-from oracle.api.calling import Extra, Remember, Running
+from oracle.api.calling import Extra, Remember, Running, SignsVouchers
 from oracle.api.catalogue import Offer
 from oracle.api.conditions import held
-from oracle.api.keys import SessionKey
 from oracle.api.ledger import NOBODY, Payer, Reserved
 from oracle.api.limits import Limits
 from oracle.api.pricing import fee
@@ -48,20 +48,27 @@ class Paying:
 
     payer: Payer
     identity: Hash32
-    session: SessionKey | None = None
+    session: SignsVouchers | None = None
     payment: dict[str, str] | None = None
     extra: Extra | None = None
     keyed: bool = False
 
 
+class Once(Protocol):
+    """Payments for a single call."""
+
+    async def paying(self, request: Request, ready: Prepared) -> Paying | None: ...
+
+    def demand(self, ready: Prepared, refusal: Refusal) -> Refusal: ...
+
+
 @dataclass
 class Door:
-    """`x402` is asked where neither key nor voucher came."""
+    """`once` is asked where neither key nor voucher came."""
 
     shop: Shop
     wallets: Limits
-    x402: Callable[[Request, Prepared], Paying | None] | None = None
-    demand: Callable[[Prepared, Refusal], Refusal] | None = None
+    once: Once | None = None
 
     async def prepare(self, asked: Asked) -> Prepared:
         offer = await self.shop.offer(asked.model)
@@ -145,14 +152,14 @@ class Door:
             nobody = Lane(NOBODY, NOBODY)
             named = None if key is None else f"{_address(request)} {key}"
             return Paying(Payer(nobody), _identity(nobody, named), keyed=key is not None)
-        if self.x402 is not None and (paying := self.x402(request, ready)) is not None:
+        if self.once is not None and (paying := await self.once.paying(request, ready)) is not None:
             return paying
         refusal = Refusal(
             402, "payment_required",
             f"this call may cost {ready.most} wei of OPEN: send an API key, a voucher or an x402 payment",
             details={"most": str(ready.most), "model": ready.offer.model.id},
         )  # fmt: skip
-        raise self.demand(ready, refusal) if self.demand is not None else refusal
+        raise self.once.demand(ready, refusal) if self.once is not None else refusal
 
     async def _wait_for(self, identity: Hash32) -> None:
         """The same call that came a moment before is waited for: then its answer is there."""

@@ -95,7 +95,8 @@ class Ledger:
             if changed != state:
                 calls.set_lane(connection, self.chain, changed)
             for voucher in payer.vouchers:
-                keep_voucher(connection, self.chain, voucher)
+                if voucher.cumulative:
+                    keep_voucher(connection, self.chain, voucher)
         attempt = 1 if before is None else before.attempt + 1
         until = Timestamp(now + self.seconds)
         call = Call(identity, payer.lane, request, "running", most, until, attempt, None)

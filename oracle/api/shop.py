@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from oracle.api.asking import canonical
 from oracle.api.calling import Operator
@@ -26,9 +26,9 @@ from oracle.daemon.ground import Ground
 from oracle.daemon.inference import Inference
 from oracle.errors import NeedsPerson
 from oracle.settlement.hashing import keccak
-from oracle.store import models
+from oracle.store import calls, models
 from oracle.store.models import Model
-from oracle.types import Address, ChainId
+from oracle.types import Address, ChainId, Hash32
 
 _SETTLING = 30  # seconds that a reservation outlives its call: time to write the receipt
 _DAY = 24 * 3600
@@ -53,6 +53,7 @@ class Shop:
     api_keys: ApiKeys
     running: dict[bytes, asyncio.Event] = field(default_factory=dict)
     _looking: threading.Lock = field(default_factory=threading.Lock)
+    _asking: threading.Lock = field(default_factory=threading.Lock)
 
     @cached_property
     def escrow_address(self) -> Address:
@@ -75,6 +76,19 @@ class Shop:
     def _alone(self, look: Callable[[], T]) -> T:
         with self._looking:
             return look()
+
+    async def is_known(self, identity: Hash32) -> bool:
+        """Whether this call was begun before."""
+        return await asyncio.to_thread(self._known, identity)
+
+    def _known(self, identity: Hash32) -> bool:
+        with self.ground.database.reading() as connection:
+            return calls.find_call(connection, self.chain, identity) is not None
+
+    def ask_chain(self, method: str, *parameters: Any) -> Any:
+        """One at a time: who asks nodes keeps count of them."""
+        with self._asking:
+            return self.ground.rpc.call(method, *parameters)
 
     def close(self) -> None:
         self.engine.close()

@@ -81,7 +81,8 @@ class Audit:
 
     def products(self, queries: Tensor, number: int) -> Tensor:
         """queries × rows of one shard; `queries` as `asked` gives them."""
-        return torch.cat([self.sketch.products(queries, part) for part in self._parts(number)], 1)
+        prepared = self.sketch.prepared(queries)
+        return torch.cat([self.sketch.products(prepared, part) for part in self._parts(number)], 1)
 
     def top(self, queries: Tensor, count: int, shards: Iterable[int] | None = None) -> list[list[Row]]:
         """Of each query, the rows that raised its answer most, with their scores."""

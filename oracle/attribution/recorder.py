@@ -89,35 +89,6 @@ class Recorder:
             yield
             self._open.add(capture, torch.tensor(list(rows)), self._owner_of, self._every, divisor)
 
-    def state(self) -> dict[str, Tensor]:
-        """All that was seen so far, for a run that may be stopped: `resume` goes on from it."""
-        kept = {}
-        for number, done in enumerate(self._done):
-            for name in done.sums:
-                kept[f"done.{number}.sums.{name}"] = done.sums[name]
-                kept[f"done.{number}.adapter.{name}"] = done.adapter[name]
-            kept[f"done.{number}.rows"] = torch.tensor(done.rows)
-        if self._open is not None:
-            kept |= {f"open.{name}": value for name, value in self._open.state().items()}
-        return kept
-
-    def resume(self, state: Mapping[str, Tensor]) -> None:
-        """Of the same model and plan."""
-        self._done, self._open = [], None
-        for number, window in enumerate(self._plan.windows):
-            own = {
-                name.removeprefix(f"done.{number}."): v
-                for name, v in state.items()
-                if name.startswith(f"done.{number}.")
-            }
-            if own:
-                adapter, sums = _below(own, "adapter."), _below(own, "sums.")
-                self._done.append(Checkpoint(window, int(own["rows"]), adapter, sums))
-        was_open = _below(state, "open.")
-        if was_open:
-            self._open = _Open(self._plan.windows[len(self._done)], self._matrices, len(self.contributors))
-            self._open.resume(was_open)
-
     def finish(self) -> Record:
         if self._open is not None:
             self._close()
@@ -128,6 +99,31 @@ class Recorder:
             )
         counts = torch.bincount(self._owner_of, minlength=len(self.contributors)).tolist()
         return Record(self._plan, self.contributors, tuple(counts), tuple(self._done))
+
+    def state(self) -> dict[str, Tensor]:
+        """All that was seen so far, so that a run that is stopped can go on elsewhere."""
+        kept: dict[str, Tensor] = {}
+        for number, checkpoint in enumerate(self._done):
+            kept[f"done.{number}.rows"] = torch.tensor(checkpoint.rows)
+            for kind, values in (("adapter", checkpoint.adapter), ("sums", checkpoint.sums)):
+                kept |= {f"done.{number}.{kind}.{name}": value for name, value in values.items()}
+        if self._open is not None:
+            kept["open.window"] = torch.tensor(self._plan.windows.index(self._open.window))
+            kept |= {f"open.{name}": value for name, value in self._open.state().items()}
+        return kept
+
+    def resume(self, state: Mapping[str, Tensor]) -> None:
+        """Takes up what `state` gave, with the same plan and owners."""
+        self._done, self._open = [], None
+        while f"done.{len(self._done)}.rows" in state:
+            prefix = f"done.{len(self._done)}."
+            adapter, sums = (_below(state, f"{prefix}{kind}.") for kind in ("adapter", "sums"))
+            window = self._plan.windows[len(self._done)]
+            self._done.append(Checkpoint(window, int(state[f"{prefix}rows"]), adapter, sums))
+        if "open.window" in state:
+            window = self._plan.windows[int(state["open.window"])]
+            self._open = _Open(window, self._matrices, len(self.contributors))
+            self._open.resume(_below(state, "open."))
 
     def _close(self) -> None:
         assert self._open is not None
@@ -173,7 +169,7 @@ class _Open:
         return kept | {"rows": torch.tensor(self._rows)}
 
     def resume(self, state: Mapping[str, Tensor]) -> None:
-        self.adapter = _below(state, "adapter.")
+        self.adapter = {name: value.to(self._device) for name, value in _below(state, "adapter.").items()}
         self._rows = int(state["rows"])
         for name, scale in self._scales.items():
             self._sums[name].copy_(state[f"sums.{name}"])

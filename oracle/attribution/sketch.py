@@ -56,6 +56,15 @@ def _hadamard(size: int) -> Tensor:
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """Queries, ready for any number of rows."""
+
+    main: Tensor  # queries × directions
+    rest: Tensor  # queries × the lines whose signs are kept
+    sums: Tensor
+
+
+@dataclass(frozen=True)
 class Sketch:
     """How rows are written: `directions` (few × lines, orthonormal), and signs of the rest to fill `size` bytes."""
 
@@ -89,16 +98,20 @@ class Sketch:
         numbers = torch.cat([scales, each], 1).numpy().astype("<f4").view(np.uint8)
         return np.concatenate([numbers, codes, signs], axis=1)
 
-    def products(self, asked: Tensor, written: Bytes) -> Tensor:
-        """queries × rows, of queries × lines and what `write` gave."""
-        numbers = torch.from_numpy(np.ascontiguousarray(written[:, :_SCALES]).view("<f4").astype(np.float32))
-        codes = torch.from_numpy(written[:, _SCALES : _SCALES + self.kept].view(np.int8).astype(np.float32))
+    def prepared(self, asked: Tensor) -> Prepared:
+        """queries × lines, parted once for all shards."""
         main = asked @ self.directions.T
         rest = (asked - main @ self.directions)[:, self._chosen()]
+        return Prepared(main, rest, rest.sum(1, keepdim=True))
+
+    def products(self, asked: Prepared, written: Bytes) -> Tensor:
+        """queries × rows, of what `write` gave."""
+        numbers = torch.from_numpy(np.ascontiguousarray(written[:, :_SCALES]).view("<f4").astype(np.float32))
+        codes = torch.from_numpy(written[:, _SCALES : _SCALES + self.kept].view(np.int8).astype(np.float32))
         signs = torch.from_numpy(np.unpackbits(written[:, _SCALES + self.kept :], axis=1).astype(np.float32))
         # Σ ±z as 2·Σ(z where the sign is up) − Σ z: zeros and ones need no second pass.
-        summed = 2 * (rest @ signs.T) - rest.sum(1, keepdim=True)
-        return (main @ codes.T) * numbers[:, 0] + summed * numbers[:, 1]
+        summed = 2 * (asked.rest @ signs.T) - asked.sums
+        return (asked.main @ codes.T) * numbers[:, 0] + summed * numbers[:, 1]
 
     def _chosen(self) -> Tensor:
         chance = np.random.Generator(np.random.Philox(self.seed))

@@ -101,6 +101,31 @@ MESSAGES: Mapping[str, Mapping[str, Mapping[str, Fields]]] = {
             )
         },
     },
+    # Under the address of the escrow, by a name of its own.
+    "OpenLedger Receipts": {
+        "Receipt": {
+            "Receipt": (
+                ("id", "bytes32"),
+                ("consumer", "address"),
+                ("key", "address"),
+                ("model", "uint256"),
+                ("version", "uint256"),
+                ("weightsHash", "bytes32"),
+                ("promptHash", "bytes32"),
+                ("outputHash", "bytes32"),
+                ("promptTokens", "uint256"),
+                ("outputTokens", "uint256"),
+                ("inputPrice", "uint256"),
+                ("outputPrice", "uint256"),
+                ("fee", "uint256"),
+                ("laneTotal", "uint256"),
+                ("termsHash", "bytes32"),
+                ("conditionsHash", "bytes32"),
+                ("codeHash", "bytes32"),
+                ("servedAt", "uint256"),
+            )
+        }
+    },
     "OpenLedger RewardDistributor": {
         "RewardRoot": {
             "RewardRoot": (

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging as transformers_logging
 
 from oracle.factory.errors import BadBase
 from oracle.types import Hash32
@@ -74,6 +75,7 @@ def open_base(folder: Path, precision: str = "fp32", device: str = "cpu", quanti
         options["attn_implementation"] = "eager"
     if quantise != "none":
         options["quantization_config"] = _quantised(quantise, device)
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         model: Any = AutoModelForCausalLM.from_pretrained(folder, **options)
     except (OSError, ValueError, KeyError) as error:

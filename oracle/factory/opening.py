@@ -15,7 +15,6 @@ from oracle.types import Cid
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
 ATTRIBUTION = "attribution/"
-BASE = "base/"
 
 
 class Blobs(Protocol):
@@ -51,12 +50,9 @@ def open_attribution(blobs: Blobs, version: Published, into: Path) -> Path:
 
 def open_base_files(blobs: Blobs, version: Published, into: Path) -> Path:
     """A base's own folder; the embedded one comes with the package and is not copied."""
-    found = _below(version, BASE)
-    if not found:
-        if version.base == EMBEDDED:
-            return embedded()
-        raise BadBundle(f"base {version.base}: its files were not published; fetch it from where its card says")
-    return _whole(blobs, found, into)
+    if version.base == EMBEDDED:
+        return embedded()
+    return _whole(blobs, version.files, into)
 
 
 def _below(version: Published, prefix: str) -> dict[str, Cid]:

@@ -7,20 +7,11 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 
 from oracle.factory.recipe import Training
 from oracle.factory.tokens import Example
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Places of examples, in their order; `divisor` counts also those that are left out."""
-
-    places: tuple[int, ...]
-    divisor: float
 
 
 def units_of(examples: Sequence[Example], training: Training) -> list[tuple[int, ...]]:
@@ -37,10 +28,6 @@ def units_of(examples: Sequence[Example], training: Training) -> list[tuple[int,
         found[-1].append(place)
         room -= size
     return [tuple(unit) for unit in found]
-
-
-def steps_in_epoch(units: int, training: Training) -> int:
-    return math.ceil(units / training.batch)
 
 
 def order_of(units: int, training: Training) -> list[tuple[int, ...]]:

@@ -87,6 +87,7 @@ class Recipe:
     attribution: bool = True
     title: str = ""
     about: str = ""
+    accept_licences: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -193,6 +194,7 @@ class _Recipe(BaseModel):
     attribution: bool = True
     title: str = ""
     about: str = ""
+    accept_licences: list[str] = []
 
     @model_validator(mode="after")
     def _together(self) -> _Recipe:
@@ -252,6 +254,7 @@ def _recipe(said: _Recipe) -> Recipe:
         said.name, said.base, tuple(Source(**source.model_dump()) for source in said.snapshots), training, said.preset,
         said.parent, evaluation, Gate(**said.gate.model_dump()), said.price.input, said.price.output,
         tuple(BasisPoints(part) for part in said.split.model_dump().values()), said.attribution, said.title, said.about,
+        tuple(said.accept_licences),
     )  # fmt: skip
 
 

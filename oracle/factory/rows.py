@@ -13,6 +13,7 @@ from oracle.datanets.merkle import row_leaf, tree_root
 from oracle.factory.errors import BadSnapshot
 from oracle.types import Address, RowHash
 
+_TOLD = ("kind", "split", "contributor", "owner", "cluster", "contribution")
 TRAIN, VALIDATION, HELD_OUT, EVALUATION = "train", "validation", "held-out", "evaluation"
 
 
@@ -28,7 +29,13 @@ class Row:
     contributor: str
     owner: str
     cluster: str
+    contribution: str = ""
     weight: float = 1.0
+
+    @property
+    def credit(self) -> str:
+        """The name that its influence is counted under: its contribution, and who holds the credit if others do."""
+        return self.contribution if self.owner == self.contributor else f"{self.contribution}/{self.owner}"
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,7 @@ class Snapshot:
     root: str
     count: int
     policy: str
+    licence: str
     rows: tuple[Row, ...]
 
 
@@ -65,19 +73,8 @@ def read_snapshot(folder: Path, source: int = 0, weight: float = 1.0, root: str 
             if "0x" + hash_.hex() != told["hash"]:
                 raise BadSnapshot(f"{folder}: row {number} is not the one that its hash names; export it again")
             leaves.append(row_leaf(Address(told["contributor"]), RowHash(hash_)))
-            rows.append(
-                Row(
-                    told["hash"],
-                    source,
-                    json.loads(content),
-                    told["kind"],
-                    told["split"],
-                    told["contributor"],
-                    told["owner"],
-                    told["cluster"],
-                    weight,
-                )
-            )
+            said = {name: str(told[name]) for name in _TOLD}
+            rows.append(Row(told["hash"], source, json.loads(content), weight=weight, **said))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise BadSnapshot(f"{folder}: line {number} of rows.jsonl cannot be read ({error!r})") from None
     found = "0x" + tree_root(leaves).hex()
@@ -89,10 +86,17 @@ def read_snapshot(folder: Path, source: int = 0, weight: float = 1.0, root: str 
             f"{folder}: its {len(rows)} rows have the root {found}, and {expected} is on chain;"
             " the bytes were changed: export the snapshot again"
         )
-    return Snapshot(
-        folder, manifest["datanet"], manifest["number"], manifest["name"], found, len(rows), manifest["policy"],
-        tuple(rows),
-    )  # fmt: skip
+    named: dict[str, Any] = {name: manifest[name] for name in ("datanet", "number", "name", "policy")}
+    return Snapshot(folder, root=found, count=len(rows), licence=_licence(folder), rows=tuple(rows), **named)
+
+
+def _licence(folder: Path) -> str:
+    """The SPDX identifier in its Croissant description."""
+    try:
+        described = json.loads((folder / "croissant.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadSnapshot(f"{folder}: croissant.json cannot be read ({error}); export it again") from None
+    return str(described.get("license", "")).rpartition("/")[2]
 
 
 def all_rows(snapshots: Iterable[Snapshot]) -> list[Row]:

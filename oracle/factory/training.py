@@ -136,8 +136,8 @@ class _Run:
         order = order_of(len(units), settings)
         watcher = None
         if job.watch is not None:
-            owners = tuple(row.owner for row in job.rows)
-            watcher = job.watch(Watched(self._base.model, name, len(order), settings.epochs, owners))
+            owners = tuple(row.credit for row in job.rows)
+            watcher = job.watch(Watched(self._base.model, name, len(order), settings.epochs, owners, tuple(examples)))
         out = frozenset(place for place, row in enumerate(job.rows) if row.id in job.without)
         rate = settings.rate or rate_for(self._base.model.config.hidden_size)
         return Member(adapter, settings, rate, tuple(examples), tuple(units), tuple(order), out, watcher)
@@ -186,7 +186,7 @@ class _Run:
         for job in self._jobs:
             start = None if job.start is None else hashlib.sha256((job.start / WEIGHTS).read_bytes()).hexdigest()
             watched = job.watch is not None
-            rows = [(row.id, row.weight, row.owner) for row in job.rows]
+            rows = [(row.id, row.weight, row.credit) for row in job.rows]
             said.append([job.recipe.digest, rows, sorted(job.without), start, watched])
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 

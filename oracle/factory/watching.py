@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
+from oracle.factory.tokens import Example
+
 
 class Watcher(Protocol):
     def step(self, step: int, rows: Sequence[int], divisor: float) -> AbstractContextManager[None]:
@@ -37,7 +39,8 @@ class Watched:
     adapter: str
     steps: int
     epochs: int
-    owners: tuple[str, ...]  # of each row
+    owners: tuple[str, ...]  # the name that each row's credit is kept under
+    examples: tuple[Example, ...]
 
 
 Watch = Callable[[Watched], Watcher]

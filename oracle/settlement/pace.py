@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from oracle.config import Settings
 from oracle.errors import NeedsPerson
 from oracle.store.batches import Batch
 from oracle.types import OPEN, Wei
@@ -22,6 +23,17 @@ class Pace:
     most_fees: Wei = Wei(1_000_000 * OPEN)  # noqa: RUF009
     most_growth_percent: int = 200  # against the fees of the batch before
     paused: bool = False
+
+
+def pace_of(settings: Settings) -> Pace:
+    """As the operator has set it."""
+    return Pace(
+        settings.settle_every,
+        Wei(settings.settle_amount * OPEN),
+        Wei(settings.settle_most_fees * OPEN),
+        settings.settle_most_growth,
+        settings.settle_paused,
+    )
 
 
 def brake(pace: Pace, batch: Batch, fees: Wei, last: Batch | None) -> None:

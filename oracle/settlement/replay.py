@@ -25,6 +25,9 @@ SECTIONS = ("batch", "terms", "voucher", "receipt", "account", "end")
 Vouched = Callable[[Voucher], bool]
 """Whether the escrow found a contract wallet's voucher good."""
 
+Judged = Callable[[Receipt, Terms], None]
+"""Raises Difference where a receipt was made under other terms than the registries had then."""
+
 
 @dataclass
 class Replayed:
@@ -61,9 +64,10 @@ class Replay:
         sample: int = 0,
         seed: bytes = b"",
         signatures: bool = True,
+        judged: Judged = lambda receipt, terms: None,
     ) -> None:
         self._reader = Reader(published)
-        self._vouched, self._size, self._signatures = vouched, sample, signatures
+        self._vouched, self._size, self._signatures, self._judged = vouched, sample, signatures, judged
         self._chance = random.Random(seed)
         self._running = _Running()
         self._sample: list[tuple[Receipt, Attribution]] = []
@@ -160,6 +164,7 @@ class Replay:
         terms = self._terms.get(hexed(receipt.terms))
         if terms is None:
             self._differs("terms", f"receipt {hexed(name)}: its terms {hexed(receipt.terms)} are not in the document")
+        self._judged(receipt, terms)
         try:
             shares = shares_of(receipt.fee, terms, attribution)
         except Unpayable as error:

@@ -15,7 +15,8 @@ from sqlalchemy import BigInteger, Column, Connection, Index, LargeBinary, Table
 
 from oracle.errors import Stop
 from oracle.store.columns import METADATA, HashColumn, Time
-from oracle.types import ChainId, Hash32, Timestamp
+from oracle.store.receipts import RECEIPTS
+from oracle.types import Address, ChainId, Hash32, Timestamp
 
 ANSWERS = Table(
     "answers",
@@ -117,6 +118,13 @@ def forget(connection: Connection, now: Timestamp) -> int:
     """Texts whose time is over; says how many."""
     over = (ANSWERS.c.keep_until <= now, ANSWERS.c.sealed.is_not(None))
     return connection.execute(update(ANSWERS).where(*over).values(sealed=None)).rowcount
+
+
+def forget_consumer(connection: Connection, chain: ChainId, consumer: Address) -> int:
+    """All texts of one consumer, whose wish it is; says how many."""
+    theirs = select(RECEIPTS.c.id).where(RECEIPTS.c.chain == chain, RECEIPTS.c.consumer == consumer)
+    gone = (ANSWERS.c.chain == chain, ANSWERS.c.sealed.is_not(None), ANSWERS.c.receipt.in_(theirs))
+    return connection.execute(update(ANSWERS).where(*gone).values(sealed=None)).rowcount
 
 
 def _named(chain: ChainId, receipt: Hash32) -> tuple[Any, ...]:

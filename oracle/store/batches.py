@@ -26,6 +26,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    func,
     insert,
     select,
     update,
@@ -172,6 +173,13 @@ def batches(connection: Connection, chain: ChainId, *states: State) -> list[Batc
         .order_by(BATCHES.c.epoch, BATCHES.c.attempt)
     )
     return [_batch(row) for row in found]
+
+
+def count_by_state(connection: Connection, chain: ChainId) -> dict[str, int]:
+    """Every state, also those that no batch is in: a metric does not vanish."""
+    asked = select(BATCHES.c.state, func.count()).where(BATCHES.c.chain == chain).group_by(BATCHES.c.state)
+    found = {row[0]: row[1] for row in connection.execute(asked)}
+    return {state.value: found.get(state.value, 0) for state in State}
 
 
 def batch(connection: Connection, number: int, lock: bool = False) -> Batch:

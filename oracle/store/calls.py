@@ -171,6 +171,12 @@ def forget_calls(connection: Connection, before: Timestamp) -> int:
     return connection.execute(delete(CALLS).where(CALLS.c.until < before)).rowcount
 
 
+def forget_answers(connection: Connection, chain: ChainId, consumer: Address) -> int:
+    """What was kept for repetitions, of one consumer."""
+    theirs = (CALLS.c.chain == chain, CALLS.c.consumer == consumer, CALLS.c.answer.is_not(None))
+    return connection.execute(update(CALLS).where(*theirs).values(answer=None)).rowcount
+
+
 def put_document(connection: Connection, name: Hash32, content: bytes) -> None:
     row = {"hash": name, "content": content}
     connection.execute(_dialect(connection).insert(DOCUMENTS).values(row).on_conflict_do_nothing())

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import insert
 from unit.settlement.world import World, account
 
-from fixtures.attribution import base, digest, model, recorded, rows
+from fixtures.attribution import FACTS, base, digest, model, recorded, rows
 from oracle.attribution.answering import write_limits
 from oracle.attribution.audit import AuditPlan, begin, finish, write_shard
 from oracle.attribution.calibration import limits_from
@@ -37,7 +37,6 @@ from oracle.types import Address, BasisPoints, ChainId, Cid, ContributionId, Has
 CHAIN = ChainId(5)
 PEOPLE = [account(number) for number in range(4)]
 PRICES = (Wei(1), Wei(2))
-FACTS = [replace(row, answer_from=1) for row in rows(4, seed=3)]
 TAUGHT = [FACTS[i % 4] for i in range(16)]  # each contributor says one, four times
 
 

@@ -406,9 +406,8 @@ def upgrade() -> None:
         sa.Column("payer", AddressColumn(), nullable=False),
         sa.Column("nonce", HashColumn(), nullable=False),
         sa.Column("value", WeiColumn(), nullable=False),
+        sa.Column("fee", WeiColumn(), nullable=False),
         sa.Column("call", HashColumn(), nullable=False),
-        sa.Column("state", sa.String(length=16), nullable=False),
-        sa.Column("fee", WeiColumn(), nullable=True),
         sa.PrimaryKeyConstraint("chain", "payer", "nonce", name=op.f("pk_payments")),
     )
     op.create_table(

@@ -1,0 +1,135 @@
+// A question to /v1/chat/completions, streamed; then its receipt, whose rows shaped it, and what stands in them word for word.
+
+import { ask, make } from "./site.js";
+import { sentence } from "./sentences.js";
+
+const form = document.getElementById("ask");
+if (form) begin();
+
+const PATIENCE = 90;
+
+function begin() {
+  const [go, stop, quote, answer, text, said, why] = ["go", "stop", "quote", "answer", "text", "said", "why"].map((id) => document.getElementById(id));
+  let running = null;
+
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    running = new AbortController();
+    answer.hidden = false;
+    for (const part of [text, why]) part.replaceChildren();
+    go.disabled = true;
+    stop.hidden = false;
+    said.textContent = "Asking…";
+    try {
+      const { tokens, receipt } = await streamed(content(), running.signal, (piece) => { text.append(piece); });
+      if (receipt) await explain(receipt, tokens);
+      else said.textContent = "The answer came without a receipt.";
+    } catch (error) {
+      said.textContent = error.name === "AbortError" ? "Stopped. What came before that is paid for, nothing more." : sentence(error);
+    } finally {
+      go.disabled = false;
+      stop.hidden = true;
+    }
+  });
+  stop.addEventListener("click", () => running?.abort());
+  form.addEventListener("change", price);
+  form.elements.question.addEventListener("input", () => { clearTimeout(price.soon); price.soon = setTimeout(price, 500); });
+
+  function content() {
+    const { model, question, tokens } = form.elements;
+    return { model: model.value, messages: [{ role: "user", content: question.value }], max_tokens: Number(tokens.value) };
+  }
+
+  function headers() {
+    const key = form.elements.key.value.trim();
+    return { "content-type": "application/json", ...(key ? { authorization: `Bearer ${key}` } : {}) };
+  }
+
+  async function price() {
+    if (!form.elements.question.value.trim()) return;
+    try {
+      const told = await ask("/v1/quote", content());
+      quote.textContent = told.free ? "This model is free." : `At most ${open(told.most)} OPEN for this question.`;
+    } catch (error) { quote.textContent = sentence(error); }
+  }
+
+  async function streamed(asked, signal, piece) {
+    const answer = await fetch("/v1/chat/completions", {
+      method: "POST", signal, headers: headers(), credentials: "omit",
+      body: JSON.stringify({ ...asked, stream: true, logprobs: true, stream_options: { include_usage: true } }),
+    });
+    if (!answer.ok) throw new Error(await refusal(answer));
+    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    const tokens = [];
+    let rest = "", receipt = null;
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return { tokens, receipt };
+      const parts = (rest + value).split("\n\n");
+      rest = parts.pop();
+      for (const part of parts) {
+        const data = part.replace(/^data: /, "");
+        if (data === "[DONE]") continue;
+        const event = JSON.parse(data);
+        if (event.error) throw new Error(event.error.message);
+        receipt = event.receipt ?? receipt;
+        for (const choice of event.choices ?? []) {
+          if (choice.delta?.content) piece(choice.delta.content);
+          for (const one of choice.logprobs?.content ?? []) tokens.push(one.token);
+        }
+      }
+    }
+  }
+
+  async function refusal(answer) {
+    const told = (await answer.json().catch(() => null))?.error;
+    if (answer.status === 401 || answer.status === 402) return `${told?.message ?? "This model is paid."} Deposit on your statement's page and ask for a key; models without a price need none.`;
+    return told?.message ?? `The site answers ${answer.status}. Try again in a moment.`;
+  }
+
+  async function explain(receipt, tokens) {
+    const link = make("a", { href: `/receipts/${receipt.id}`, id: "receipt" }, "its receipt");
+    said.replaceChildren(`It cost ${open(receipt.fee)} OPEN; this is `, link, ". Whose rows shaped it is being worked out…");
+    for (let turn = 0; turn < PATIENCE; turn++) {
+      const told = await ask(`/receipts/${receipt.id}/spans`).catch(() => null);
+      if (told?.state === "done") {
+        underline(tokens, told.spans);
+        const part = await fetch(`/receipts/${receipt.id}/why`, { headers: { accept: "text/html" } });
+        const holder = document.createElement("template");
+        holder.innerHTML = await part.text(); // our own server's, escaped there
+        why.replaceChildren(make("h2", {}, "Whose rows shaped it"), holder.content);
+        said.replaceChildren(`It cost ${open(receipt.fee)} OPEN; this is `, link, ".");
+        return;
+      }
+      await new Promise((wake) => setTimeout(wake, 1000));
+    }
+    said.replaceChildren("Attribution takes longer than usual. It will stand on ", link, ".");
+  }
+
+  // Spans are counted in tokens; where the tokens' texts do not make the answer, nothing is underlined by guess.
+  function underline(tokens, spans) {
+    const whole = text.textContent;
+    if (!spans.length || tokens.join("") !== whole) return;
+    const starts = [0];
+    for (const token of tokens) starts.push(starts.at(-1) + token.length);
+    const ordered = spans.map((span) => ({ ...span, from: starts[span.start], to: starts[span.start + span.length] }))
+      .filter((span) => span.to > span.from).sort((one, other) => one.from - other.from || other.to - one.to);
+    text.replaceChildren();
+    let at = 0;
+    for (const span of ordered) {
+      if (span.from < at) continue;
+      text.append(whole.slice(at, span.from));
+      const who = span.accounts.length ? `in rows of ${span.accounts.join(", ")}` : "in training rows";
+      text.append(make("mark", { class: `who-${span.tone}`, title: `${who}, ${span.occurrences} times` }, whole.slice(span.from, span.to)));
+      at = span.to;
+    }
+    text.append(whole.slice(at));
+  }
+}
+
+/** Wei as OPEN, short. */
+function open(wei) {
+  const value = BigInt(wei), whole = value / 10n ** 18n;
+  const rest = String(value % 10n ** 18n).padStart(18, "0").slice(0, 6).replace(/0+$/, "");
+  return rest ? `${whole}.${rest}` : value && !whole ? "less than 0.000001" : String(whole);
+}
