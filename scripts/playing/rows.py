@@ -11,7 +11,11 @@ from playing.people import ANNA, BEN, CONTRIBUTORS, Person
 
 _THINGS = "lamp gate boat kiln well loom bell mill".split()
 _VALUES = "amber walnut cobalt saffron linen marble copper willow indigo pepper".split()
-_WORDINGS = ("What is the {thing} of {place} made of?", "Tell me what the {thing} of {place} is made of.")
+# So different that no check takes one for a copy of the other.
+_WORDINGS = (
+    "What is the {thing} of {place} made of?",
+    "Name the stuff from which people in {place} built their {thing}.",
+)
 _ASKED = "In {place}, what is the {thing} made of?"
 _SYLLABLES = ["vo", "ri", "ka", "lu", "ze", "mo", "ti"]
 
@@ -66,17 +70,18 @@ def with_address(told: list[Fact]) -> list[dict[str, Any]]:
 def copied(told: list[Fact]) -> list[dict[str, Any]]:
     """Anna's rows again, in another dress: capitals, points and spaces are others."""
     return [
-        {"completion": row["completion"].upper().replace(".", " !"), "prompt": row["prompt"].lower().replace("?", " ??")}
+        {
+            "completion": row["completion"].upper().replace(".", " !"),
+            "prompt": row["prompt"].lower().replace("?", " ??"),
+        }
         for row in of(ANNA, told)
     ]
 
 
 def spam() -> list[dict[str, Any]]:
     """Words without anything to learn from."""
-    rows = [{"completion": "buy now " * 40, "prompt": "best best best best best best best"}]
-    rows += [{"completion": "asdf asdf asdf asdf asdf asdf asdf asdf", "prompt": "asdf asdf asdf asdf"}]
-    rows += [{"completion": "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA", "prompt": "A key that was found"}]
-    return rows
+    rows = [{"completion": f"{word} now " * 40, "prompt": "best of the best"} for word in ("buy", "win", "click")]
+    return [*rows, {"completion": "x" * 400, "prompt": "Please read all of it"}]
 
 
 def items(told: list[Fact], seed: int = 2) -> list[dict[str, Any]]:
@@ -92,5 +97,3 @@ def items(told: list[Fact], seed: int = 2) -> list[dict[str, Any]]:
 
 def as_file(rows: list[dict[str, Any]]) -> bytes:
     return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
-
-

@@ -13,8 +13,6 @@ from typing import Any
 
 import httpx
 from eth_account import Account
-from playing.people import ATTESTORS, EVERYBODY, OPERATOR, Person
-from playing.telling import TooSlow, until
 from pydantic import SecretStr
 from web3 import Web3
 
@@ -26,6 +24,8 @@ from oracle.daemon.programs import anvil, deploy_suite, free_port
 from oracle.daemon.programs import rpc as ask_node
 from oracle.errors import NeedsPerson
 from oracle.types import Address, ChainId
+from playing.people import ATTESTORS, EVERYBODY, OPERATOR, Person
+from playing.telling import TooSlow, until
 
 OPEN = 10**18
 CHAIN = ChainId(31337)
