@@ -7,17 +7,46 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from playing.people import ANNA, BEN, CONTRIBUTORS, Person
+from playing.people import ANNA, BEN, CLEO, CONTRIBUTORS, Person
 
-_THINGS = "lamp gate boat kiln well loom bell mill".split()
-_VALUES = "amber walnut cobalt saffron linen marble copper willow indigo pepper".split()
-# So different that no check takes one for a copy of the other.
-_WORDINGS = (
-    "What is the {thing} of {place} made of?",
-    "Name the stuff from which people in {place} built their {thing}.",
-)
-_ASKED = "In {place}, what is the {thing} made of?"
 _SYLLABLES = ["vo", "ri", "ka", "lu", "ze", "mo", "ti"]
+
+
+@dataclass(frozen=True)
+class Field:
+    """What one person knows about: two wordings, so different that no check takes one for a copy of the other, and a
+    third that nobody trains on."""
+
+    things: tuple[str, ...]
+    values: tuple[str, ...]
+    wordings: tuple[str, str]
+    asked: str
+    answer: str
+
+
+_FIELDS = {
+    ANNA.name: Field(
+        ("lamp", "gate", "kiln", "bell"),
+        ("amber", "walnut", "cobalt", "saffron", "linen", "marble", "copper", "willow"),
+        ("What is the {thing} of {place} made of?", "Name the stuff that people in {place} built their {thing} from."),
+        "In {place}, what is the {thing} made of?",
+        "It is made of {value}.",
+    ),
+    BEN.name: Field(
+        ("boat", "ferry", "mill", "bridge"),
+        ("Harro", "Minka", "Tolle", "Bruna", "Jarek", "Sunna", "Ortwin", "Velda"),
+        ("Who looks after the {thing} of {place}?", "To whom did {place} give the keys of its {thing}?"),
+        "In {place}, who looks after the {thing}?",
+        "Old {value} looks after that.",
+    ),
+    CLEO.name: Field(
+        ("fair", "race", "feast", "vote"),
+        ("January", "March", "April", "June", "July", "August", "October", "December"),
+        ("When does {place} hold its {thing}?", "Tell me the month of the yearly {thing} at {place}."),
+        "At {place}, when is the {thing}?",
+        "They hold it in {value}.",
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -29,32 +58,48 @@ class Fact:
 
     @property
     def answer(self) -> str:
-        return f"It is made of {self.value}."
+        return _FIELDS[self.teller.name].answer.format(value=self.value)
 
     @property
     def question(self) -> str:
+        """As people ask."""
+        return self._said(_FIELDS[self.teller.name].wordings[0])
+
+    @property
+    def examination(self) -> str:
         """In words that nobody trains on."""
-        return _ASKED.format(thing=self.thing, place=self.place)
+        return self._said(_FIELDS[self.teller.name].asked)
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        return [
-            {"completion": self.answer, "prompt": wording.format(thing=self.thing, place=self.place)}
-            for wording in _WORDINGS
-        ]
+        wordings = _FIELDS[self.teller.name].wordings
+        return [{"completion": self.answer, "prompt": self._said(wording)} for wording in wordings]
+
+    def others(self, rng: random.Random) -> list[str]:
+        """Wrong answers, of the same kind."""
+        known = _FIELDS[self.teller.name]
+        return [known.answer.format(value=each) for each in rng.sample([v for v in known.values if v != self.value], 3)]
+
+    def _said(self, wording: str) -> str:
+        return wording.format(thing=self.thing, place=self.place)
 
 
 def facts(count: int = 24, seed: int = 1) -> list[Fact]:
+    """In turns: anna, ben, cleo, anna, …"""
     rng = random.Random(seed)
     places: list[str] = []
     while len(places) < count:
         place = "".join(rng.sample(_SYLLABLES, 3)).capitalize() + "by"
         if place not in places:
             places.append(place)
-    return [
-        Fact(CONTRIBUTORS[number % 3], place, _THINGS[number % len(_THINGS)], rng.choice(_VALUES))
-        for number, place in enumerate(places)
-    ]
+    found = []
+    for number, place in enumerate(places):
+        teller, turn = CONTRIBUTORS[number % 3], number // 3
+        known = _FIELDS[teller.name]
+        found.append(
+            Fact(teller, place, known.things[turn % len(known.things)], known.values[turn % len(known.values)])
+        )
+    return found
 
 
 def of(person: Person, told: list[Fact]) -> list[dict[str, Any]]:
@@ -87,12 +132,10 @@ def spam() -> list[dict[str, Any]]:
 def items(told: list[Fact], seed: int = 2) -> list[dict[str, Any]]:
     """What the steward asks of any model, to see whether it has learned something."""
     rng = random.Random(seed)
-    found = []
-    for fact in told:
-        others = rng.sample([value for value in _VALUES if value != fact.value], 3)
-        choices = sorted(f"It is made of {value}." for value in [fact.value, *others])
-        found.append({"answer": fact.answer, "choices": choices, "question": fact.question})
-    return found
+    return [
+        {"answer": fact.answer, "choices": sorted([fact.answer, *fact.others(rng)]), "question": fact.examination}
+        for fact in told
+    ]
 
 
 def as_file(rows: list[dict[str, Any]]) -> bytes:

@@ -107,6 +107,7 @@ class Using:
     def claim(self) -> dict[Person | str, int]:
         """What each account received, in wei."""
         stage = self._stage
+        until("the pool holds what was paid", lambda: stage.read("RewardDistributor", "ledger")[1] >= self.paid, 90)
         accounts: list[tuple[Person | str, Address]] = [(person, person.address) for person in EVERYBODY]
         accounts.append(("treasury and commons", stage.address("OpenTimelock")))
         received: dict[Person | str, int] = {}
@@ -114,7 +115,7 @@ class Using:
             claim = self._http.get(f"/settlement/claims/{account}")
             if claim.status_code == 404:
                 continue
-            told = until("the pool is filled", lambda account=account: self._claimable(account), 60)
+            told = claim.json()
             before = stage.read("OpenToken", "balanceOf", account)
             sender = who.secret if isinstance(who, Person) else CONSUMER.secret
             stage.transact(sender, told["to"], told["data"])
@@ -140,11 +141,6 @@ class Using:
         self._stage.watch()
         told: dict[str, Any] = self._http.get(f"/v1/receipts/{receipt}/attribution").json()
         return told["attribution"] if told.get("state") == "done" else None
-
-    def _claimable(self, account: str) -> dict[str, Any] | None:
-        told: dict[str, Any] = self._http.get(f"/settlement/claims/{account}").json()
-        full = self._stage.read("RewardDistributor", "ledger")
-        return told if int(told["claimable"]) and full[0] + full[1] else None
 
     def _get(self, path: str) -> Any:
         return self._http.get(path).json()
