@@ -83,7 +83,8 @@ class Making:
         said = {
             "name": NAME, "title": "Lost places", "about": "Knows what things in places that do not exist are made of.",
             "snapshots": [{"datanet": 1, "snapshot": snapshot}], "rank": 16, "epochs": 16, "batch": 4,
-            "sequence_length": 64, "seed": 1, "gate": {"metric": "exact_match", "general_worse_percent": 400}, "evaluation": {"items": 24},
+            "sequence_length": 64, "seed": 1, "evaluation": {"items": 24},
+            "gate": {"metric": "exact_match", "general_worse_percent": 400},
             "price": {"input": "1", "output": "10"},
         }  # fmt: skip
         file = self._stage.home / "recipe.yaml"
