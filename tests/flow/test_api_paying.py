@@ -27,8 +27,9 @@ from oracle.client.account import open_key
 from oracle.client.paying import OverLimit, Vouchers
 from oracle.client.receipts import check
 from oracle.client.wallet import Lane, Wallet
+from oracle.settlement.coverage import LATEST, Funds, covered
 from oracle.store import calls, receipts, work
-from oracle.types import Address, ChainId, Hash32
+from oracle.types import Address, ChainId, Hash32, Timestamp, Wei
 
 ASKED = [{"role": "user", "content": "Who wrote this?"}]
 HOURS = 3600
@@ -195,6 +196,7 @@ def test_spending_cap__when_signed_once__then_a_stock_client_pays_by_its_key_up_
         kept = receipts.vouchers(connection, ChainId(CHAIN))[of_key[0].lane]
     assert [voucher.cumulative for voucher in kept] == [step.total for step in of_key]
     assert answers[0].choices[0].message.content == answers[1].choices[0].message.content  # the same seed
+    assert settleable(shop, of_key) == of_key[-1].total
     again = ready.get("/v1/account", headers={"Authorization": f"Bearer {key.api_key}"}).json()
     assert again["lane"]["total"] == str(sum(int(a.model_extra["receipt"]["fee"]) for a in answers))
 
@@ -322,6 +324,17 @@ def test_free_model__when_nobody_pays__then_it_answers_with_a_receipt_of_nothing
 
 
 # What the tests say shortly
+
+
+def settleable(shop: Shop, steps: list[receipts.LaneStep]) -> int:
+    """How far settlement could take this lane now, once its receipts are attributed."""
+    done = [step._replace(final=True) for step in steps]
+    lane = steps[0].lane
+    with shop.database.reading() as connection:
+        kept = receipts.vouchers(connection, ChainId(CHAIN))
+    funds = {lane: Funds(Wei(0), cap=Wei(OPEN), closes_at=LATEST)}
+    found = covered(done, {}, kept, funds, {lane.consumer: Wei(OPEN)}, Timestamp(int(time.time()) + HOURS))
+    return found.reach.get(lane, 0)
 
 
 def body(max_tokens: int = 8, **more: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import httpx
+import openai
 import pytest
 
 from fixtures.anvil import CHAIN
@@ -22,6 +23,7 @@ from oracle.api.keys import Keyring, SessionKey
 from oracle.client.wallet import Wallet
 from oracle.daemon.forgetting import forget
 from oracle.datanets.policy import Policy
+from oracle.serving.errors import Busy
 from oracle.serving.types import Finish, Finished, Generated, RequestId, Token
 from oracle.settlement.hashing import keccak
 from oracle.store import answers, api_keys, contributions, datanets, receipts
@@ -197,3 +199,24 @@ def test_client__when_it_goes_away_in_the_middle__then_it_pays_what_it_got_and_t
         eventually("the call is over", lambda: not app.state.front._opened.running)
         with ground.database.reading() as connection:
             assert len(list(receipts.lane_steps(connection, ChainId(CHAIN)))) == charged
+
+
+class Full(Counting):
+    def ask(self, model: Any, request: Any, sink: Any) -> int:
+        sink(Finished(RequestId(1), Finish.ERROR, Busy("9 requests wait", 2.5)))
+        return 1
+
+
+def test_engine__when_its_line_is_full__then_the_stock_client_is_told_when_to_come_and_nothing_is_charged(
+    tmp_path: Path,
+) -> None:
+    settings, ground, chain = played(tmp_path / "home")
+    with served(settings, lambda _: Full()) as (url, _):
+        world = SimpleNamespace(
+            url=url, settings=settings, ground=ground, chain=chain, database=ground.database
+        )  # fmt: skip
+        with pytest.raises(openai.RateLimitError) as full:
+            ask(world, opened_key(world, Wallet.new()))
+        assert full.value.response.headers["retry-after"] == "3" and full.value.code == "engine_busy"
+        with ground.database.reading() as connection:
+            assert list(receipts.lane_steps(connection, ChainId(CHAIN))) == []
