@@ -67,6 +67,12 @@ class Settings(BaseSettings):
     keys: str = Field("", description="Where the keys of private rows lie, as a URL of fsspec; never beside a backup.")
     master_key_file: Folder | None = Field(None, description="32 bytes in hexadecimal that wrap those keys.")
 
+    retrieval_model: str = Field(
+        "minilm",
+        description="Sentence model of retrieval: minilm, a sentence-transformers folder, or none (words alone).",
+    )
+    passages: str = Field("", description="Where indexes of documents lie, as a URL of fsspec. Empty: in the home.")
+
     rpc_urls: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (SecretStr("http://127.0.0.1:8545"),),
         description="Nodes of one chain, separated by commas; the first is preferred.",
@@ -83,9 +89,18 @@ class Settings(BaseSettings):
     remote_signer_address: str | None = Field(None, description="The account that the remote signer signs for.")
     max_fee_gwei: Gwei = Field(200, description="No transaction ever offers more per unit of gas.")
 
+    settle: bool = Field(False, description="Settle receipts as a round of the daemon; with the key that signs them.")
+    settle_every: int = Field(86_400, ge=1, description="Seconds after which an epoch closes.")
+    settle_amount: int = Field(10_000, ge=0, description="Or as soon as so much OPEN waits.")
+    settle_most_fees: int = Field(1_000_000, ge=0, description="OPEN of fees in one epoch; more waits for a person.")
+    settle_most_growth: int = Field(200, ge=0, description="Percent above the epoch before; more waits for a person.")
+    settle_paused: bool = Field(False, description="Nothing is settled, whatever waits.")
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="What is written to the log.")
     http_host: str = Field("127.0.0.1", description="Where the API listens.")
     http_port: int = Field(8000, ge=0, le=65_535, description="And on which port; 0 takes any.")
+    public_rpc_url: str = Field("", description="A node for wallets that do not know the chain; never one with a key.")
+    upload_limit_mb: int = Field(256, ge=1, le=10_000, description="How big a file may be that a browser hands in.")
 
     domain: str = Field("", description="Host (and port) that wallets sign in to. Empty: where the API listens.")
     inference: Literal["in-process", "queue"] = Field(
@@ -144,6 +159,10 @@ class Settings(BaseSettings):
     @cached_property
     def key_store(self) -> str:
         return self.keys or str(self.home / "keys" / "contributions")
+
+    @cached_property
+    def passage_store(self) -> str:
+        return self.passages or str(self.home / "passages")
 
     @cached_property
     def master_key(self) -> Path:

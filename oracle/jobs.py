@@ -23,7 +23,10 @@ ROUNDS: Mapping[str, int] = {
     "settle.index": 4,
     "settle.send": 4,
     "settle.hear": 4,
+    "settle.advance": 6,
+    "settle.models": 4,
     "ingest.look": 4,
+    "bench.documents": 10,
     "ingest.forget": 600,
 }
 

@@ -15,7 +15,7 @@ from celery.signals import task_postrun, task_prerun, worker_process_shutdown
 
 from oracle import jobs
 from oracle.config import read_settings
-from oracle.daemon import forgetting, intake
+from oracle.daemon import attributing, documents, forgetting, intake, models, settling, training
 from oracle.daemon.canary import Cage
 from oracle.daemon.ground import Ground
 from oracle.daemon.rounds import reconcile, run_round
@@ -27,12 +27,20 @@ from oracle.telemetry import configure_logs, forget_process
 Step = Callable[[Ground, str], Result]
 Round = Callable[[Ground, Celery], object]
 
-STEPS: Mapping[str, Step] = {f"ingest.{name}": intake.step(name) for name in intake.STEPS}
+STEPS: Mapping[str, Step] = {
+    **{f"ingest.{name}": intake.step(name) for name in intake.STEPS},
+    documents.STEP: documents.index,
+    "attribute.answer": attributing.step,
+    training.STEP: training.step,
+}
 
 ROUNDS: Mapping[str, Round] = {
     "settle.index": lambda ground, app: ground.indexer.catch_up(),
     "settle.hear": lambda ground, app: intake.hear(ground),
     "ingest.look": lambda ground, app: intake.look(ground, partial(jobs.hint, app)),
+    "bench.documents": lambda ground, app: documents.look(ground, partial(jobs.hint, app)),
+    "settle.advance": lambda ground, app: settling.advance(ground),
+    "settle.models": lambda ground, app: (models.hear(ground), models.advance(ground)),
     "ingest.forget": lambda ground, app: forgetting.forget(ground),
     "settle.send": lambda ground, app: ground.sender.advance() if ground.sender else None,
     "settle.reconcile": lambda ground, app: reconcile(ground.database, partial(jobs.hint, app)),

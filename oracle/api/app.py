@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
 from oracle import __version__, jobs
-from oracle.api import account_routes, answer_routes, health, model_routes, receipt_routes
+from oracle.api import account_routes, answer_routes, health, model_routes, receipt_routes, settlement
 from oracle.api.door import Door
 from oracle.api.guard import Guard
 from oracle.api.limits import Limits
@@ -22,6 +22,7 @@ from oracle.api.shop import Front, MakeEngine
 from oracle.config import Settings
 from oracle.daemon.ground import Ground
 from oracle.errors import OpenLedgerError
+from oracle.web.mounting import mount
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ def create(settings: Settings, make_engine: MakeEngine | None = None) -> FastAPI
     app = FastAPI(title="OpenLedger", version=__version__, docs_url=None, redoc_url=None, lifespan=living)
     app.state.front = front
     app.include_router(health.router(ground.database, tuple(jobs.ROUNDS)))
+    app.include_router(settlement.router(ground))
     for part in (model_routes, answer_routes, account_routes, receipt_routes):
         app.include_router(part.router(door_of))
     app.add_exception_handler(Refusal, _refused)
@@ -68,8 +70,12 @@ def create(settings: Settings, make_engine: MakeEngine | None = None) -> FastAPI
             allow_headers=["*"], expose_headers=["*"],
         )  # fmt: skip
     app.add_middleware(
-        Guard, body_bytes=settings.body_bytes, addresses=Limits(settings.address_calls_per_minute, "address")
+        Guard,
+        body_bytes=settings.body_bytes,
+        addresses=Limits(settings.address_calls_per_minute, "address"),
+        uploads={"/contribute/file": settings.upload_limit_mb * 1_000_000 + settings.body_bytes},
     )
+    mount(app, ground)
     return app
 
 

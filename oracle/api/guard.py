@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -15,15 +16,19 @@ log = logging.getLogger(__name__)
 
 HEADER_BYTES = 32 * 1024
 _BODY_SECONDS = 20.0  # for a whole body
+_UPLOAD_SECONDS = 600.0  # for a file
 _SEND_SECONDS = 30.0  # for a piece of an answer that nobody takes
 _UNCOUNTED = ("/healthz", "/metrics")
 
 
 class Guard:
-    """Pure ASGI: answers stream through it untouched. Whatever nobody foresaw ends here, without its words."""
+    """Pure ASGI: answers stream through it untouched. Whatever nobody foresaw ends here, without its words.
 
-    def __init__(self, app: ASGIApp, body_bytes: int, addresses: Limits) -> None:
-        self._app, self._body_bytes, self._addresses = app, body_bytes, addresses
+    `uploads` are the paths that take files, and how many bytes of them.
+    """
+
+    def __init__(self, app: ASGIApp, body_bytes: int, addresses: Limits, uploads: Mapping[str, int] | None = None):
+        self._app, self._body_bytes, self._addresses, self._uploads = app, body_bytes, addresses, uploads or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -46,7 +51,7 @@ class Guard:
 
         try:
             self._check(scope)
-            await self._app(scope, self._bounded(receive, refusals), sending)
+            await self._app(scope, self._bounded(receive, refusals, scope["path"]), sending)
             if refusals and not begun:
                 await _answer(refusals.pop(), scope, receive, sending)
         except Refusal as refusal:
@@ -69,17 +74,21 @@ class Guard:
         if sum(len(key) + len(value) for key, value in scope["headers"]) > HEADER_BYTES:
             raise Refusal(431, "headers_too_large", f"the headers are longer than {HEADER_BYTES} bytes")
         for key, value in scope["headers"]:
-            if key == b"content-length" and (not value.isdigit() or int(value) > self._body_bytes):
-                raise self._too_large()
+            if key == b"content-length" and (not value.isdigit() or int(value) > self._most(scope["path"])):
+                raise self._too_large(scope["path"])
         if scope["path"] not in _UNCOUNTED:
             client = scope.get("client")
             self._addresses.count(client[0] if client else "unknown")
 
-    def _bounded(self, receive: Receive, refusals: list[Refusal]) -> Receive:
+    def _most(self, path: str) -> int:
+        return self._uploads.get(path, self._body_bytes)
+
+    def _bounded(self, receive: Receive, refusals: list[Refusal], path: str) -> Receive:
         """A body that says less than it is, or that never ends, is as large as it is."""
         size = 0
         loop = asyncio.get_running_loop()
-        until = loop.time() + _BODY_SECONDS
+        seconds = _UPLOAD_SECONDS if path in self._uploads else _BODY_SECONDS
+        until = loop.time() + seconds
         whole = False
 
         async def receiving() -> Message:
@@ -90,20 +99,20 @@ class Guard:
                 async with asyncio.timeout_at(until):
                     message = await receive()
             except TimeoutError:
-                slow = Refusal(408, "body_too_slow", f"the body did not come within {_BODY_SECONDS:.0f} s")
+                slow = Refusal(408, "body_too_slow", f"the body did not come within {seconds:.0f} s")
                 refusals.append(slow)
                 raise slow from None
             size += len(message.get("body", b""))
-            if size > self._body_bytes:
-                refusals.append(self._too_large())
+            if size > self._most(path):
+                refusals.append(self._too_large(path))
                 raise refusals[-1]
             whole = not message.get("more_body", False)
             return message
 
         return receiving
 
-    def _too_large(self) -> Refusal:
-        return Refusal(413, "body_too_large", f"the body is longer than {self._body_bytes} bytes")
+    def _too_large(self, path: str) -> Refusal:
+        return Refusal(413, "body_too_large", f"the body is longer than {self._most(path)} bytes")
 
 
 async def _answer(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
 from oracle.errors import Retry
+from oracle.store import batches, owing
 from oracle.store.blocks import all_progress, open_stop
 from oracle.store.database import Database
 from oracle.store.intents import count_by_state
@@ -74,6 +75,10 @@ def _stored(database: Database) -> bytes:
         registry=registry,
     )
     sent = Gauge("openledger_intents", "What is written to the chain, by state.", ["chain", "state"], registry=registry)
+    settled = Gauge("openledger_batches", "Batches of receipts, by state.", ["chain", "state"], registry=registry)
+    owed = Gauge(
+        "openledger_receipts_waiting", "Receipts in no batch, by state.", ["chain", "state"], registry=registry
+    )
     with database.reading() as connection:
         for loop in loops(connection):
             finished.labels(loop.name).set(loop.finished_at or 0)
@@ -86,4 +91,8 @@ def _stored(database: Database) -> bytes:
             stopped.labels(reached.chain).set(open_stop(connection, reached.chain) is not None)
             for where, number in count_by_state(connection, reached.chain).items():
                 sent.labels(reached.chain, where).set(number)
+            for name, number in batches.count_by_state(connection, reached.chain).items():
+                settled.labels(reached.chain, name).set(number)
+            for name, number in owing.waiting(connection, reached.chain).items():
+                owed.labels(reached.chain, name).set(number)
     return generate_latest(registry)

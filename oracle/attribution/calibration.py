@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,6 +110,11 @@ def run(folder: Path, work: Sequence[Counterfactual], retrain: Retrain, *, part:
     return did
 
 
+def missing(folder: Path, work: Sequence[Counterfactual]) -> int:
+    """How many are not done, by whomever."""
+    return sum(not (folder / f"{item.name}.json").exists() for item in work)
+
+
 def read(folder: Path, work: Sequence[Counterfactual], queries: Sequence[str]) -> Array:
     """work × queries: log-probabilities of the answers."""
     found = []
@@ -192,6 +198,14 @@ def accuracy(scores: Scores, work: Sequence[Counterfactual], values: Array, limi
         len(work),
         limits,
     )
+
+
+def accuracy_from(content: Mapping[str, Any]) -> Accuracy:
+    """As it was stored."""
+    values = dict(content)
+    for name in ("lds_contributors", "loco_r", "payout_tv"):
+        values[name] = Figure(**values[name])
+    return Accuracy(**{**values, "limits": Limits(**values["limits"])})
 
 
 def _advice(smooth: bool, seeds: int) -> str:

@@ -115,6 +115,7 @@ class Index:
                 f"the answer came from the adapter {adapter[:12]}…, and this index is of {self.adapter[:12]}…"
             )
         self._folder = folder
+        self._read: dict[int, Shard] = {}
         for shard in self._shards:
             self._check(shard, verify)
 
@@ -122,7 +123,12 @@ class Index:
         return len(self._shards)
 
     def shard(self, number: int) -> Shard:
-        entry = self._shards[number]
+        """Read once, and kept: in int8, as it lies on the disk."""
+        if number not in self._read:
+            self._read[number] = self._shard(self._shards[number])
+        return self._read[number]
+
+    def _shard(self, entry: dict[str, Any]) -> Shard:
         try:
             tensors = load_file(self._folder / entry["file"])
         except (OSError, SafetensorError) as error:

@@ -83,20 +83,52 @@ def at_adapter(matrices: Sequence[Matrix], adapter: Mapping[str, Tensor]) -> Ite
 
 
 def gradients(model: nn.Module, matrices: Sequence[Matrix], queries: Sequence[Query]) -> dict[str, Tensor]:
-    """By matrix: queries × short × long, of the loss of each answer."""
-    weights = [_weight(matrix) for matrix in matrices]
-    wanted = [weight.requires_grad for weight in weights]
-    try:
-        for weight in weights:
-            weight.requires_grad_(True)
-        with torch.enable_grad(), captured(matrices) as capture:
-            loss = answer_losses(model, queries).sum()
+    """By matrix: queries × short × long, of the loss of each answer.
 
-            torch.autograd.grad(loss, weights, allow_unused=True)
+    The backward pass goes to the embedded tokens, past every matrix: the hooks see the factors, and no weight's
+    gradient is computed that nobody asked for.
+    """
+    begun: list[Tensor] = []
+
+    def begin(_: nn.Module, __: object, output: Tensor) -> Tensor:
+        begun.append(output.detach().requires_grad_(True))
+        return begun[0]
+
+    width = max(len(query.tokens) for query in queries)
+    handle = _embeddings(model).register_forward_hook(begin)
+    try:
+        with torch.enable_grad(), plain_attention(model, width), captured(matrices) as capture:
+            loss = answer_losses(model, queries).sum()
+            torch.autograd.grad(loss, begun)
             return {matrix.name: capture.factors(matrix).gradients() for matrix in matrices}
     finally:
-        for weight, before in zip(weights, wanted):
-            weight.requires_grad_(before)
+        handle.remove()
+
+
+@contextmanager
+def plain_attention(model: nn.Module, width: int) -> Iterator[None]:
+    """On a CPU, torch's fused attention spends half of a short query's time in its backward pass: written out, it is
+    a product like any other. Over long ones it would not fit the memory."""
+    config = getattr(model, "config", None)
+    fused = getattr(config, "_attn_implementation", None)
+    if fused != "sdpa" or width > _SHORT or next(model.parameters()).device.type != "cpu":
+        yield
+        return
+    assert config is not None
+    config._attn_implementation = "eager"
+    try:
+        yield
+    finally:
+        config._attn_implementation = fused
+
+
+_SHORT = 512  # tokens
+
+
+def _embeddings(model: nn.Module) -> nn.Module:
+    found = model.get_input_embeddings()  # type: ignore[operator]
+    assert isinstance(found, nn.Module)
+    return found
 
 
 def _weight(matrix: Matrix) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -40,14 +40,13 @@ def score(
     try:
         for number in range(len(index)):
             shard = index.shard(number)
-            sums = flat_sums(shard, matrices)
             with at_adapter(matrices, shard.adapter()):
                 for batch in batches(queries, tokens_at_once):
                     with torch.autocast(next(model.parameters()).device.type, torch.bfloat16, enabled=half):
-                        asked = flat(matrices, gradients(model, matrices, batch))
+                        asked = gradients(model, matrices, batch)
                     rows = [place[query.id] for query in batch]
-                    total[rows] += shard.window.weight * (asked @ sums.T).double()
-                    squares[rows] += (shard.window.weight * asked).square().sum(1).double()
+                    total[rows] += shard.window.weight * scored(shard, matrices, asked, half)
+                    squares[rows] += shard.window.weight**2 * squared(asked)
     finally:
         model.train(training)
     if not torch.isfinite(total).all():
@@ -57,11 +56,25 @@ def score(
     return Scores(names, index.contributors, values, tuple(squares.sqrt().tolist()), index.method)
 
 
-def flat_sums(shard: Shard, matrices: Sequence[Matrix]) -> Tensor:
-    """contributors × everything."""
-    return torch.cat([shard.sums(matrix.name).flatten(1) for matrix in matrices], 1)
+def halves_are_quick(device: torch.device) -> bool:
+    """Whether bfloat16 has instructions of its own there; where it has not, it is several times slower."""
+    return device.type != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def flat(matrices: Sequence[Matrix], found: dict[str, Tensor]) -> Tensor:
-    """queries × everything, in the order of the sums."""
-    return torch.cat([found[matrix.name].cpu().flatten(1) for matrix in matrices], 1)
+def scored(shard: Shard, matrices: Sequence[Matrix], asked: Mapping[str, Tensor], half: bool = False) -> Tensor:
+    """queries × contributors, matrix by matrix: what is unpacked of the sums never stands in memory together.
+
+    In bfloat16 the codes are exact, and their scales are rounded by less than the int8 itself.
+    """
+    number = torch.bfloat16 if half else torch.float32
+    total = torch.zeros(())
+    for matrix in matrices:
+        codes, scales = shard.tensors[f"sums.{matrix.name}"], shard.tensors[f"scales.{matrix.name}"]
+        sums = (codes.to(number) * scales.to(number)).flatten(1)
+        total = total + (asked[matrix.name].cpu().flatten(1).to(number) @ sums.T).double()
+    return total
+
+
+def squared(asked: Mapping[str, Tensor]) -> Tensor:
+    """Of each query, the square of its gradient's length."""
+    return torch.stack([found.cpu().flatten(1).square().sum(1).double() for found in asked.values()]).sum(0)

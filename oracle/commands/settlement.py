@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,17 +17,18 @@ from oracle.types import OPEN, Address, Cid, Wei
 if TYPE_CHECKING:
     from oracle.daemon.ground import Ground
     from oracle.settlement.onchain import Onchain
+    from oracle.settlement.parties import Registries
 
 BUNDLE = click.Path(path_type=Path, file_okay=False, exists=True)
 
 
-def _ground() -> Ground:
+def ground_of_settings() -> Ground:
     from oracle.daemon.ground import Ground
 
     return Ground(read_settings())
 
 
-def _onchain(ground: Ground) -> Onchain:
+def onchain_of(ground: Ground) -> Onchain:
     from oracle.settlement.onchain import Onchain
 
     return Onchain(ground.rpc, ground.book, ground.settings.finality)
@@ -38,6 +40,23 @@ def _operator(ground: Ground) -> Address:
     return ground.signer.address
 
 
+def registries_of(ground: Ground, treasury: str | None = None, commons: str | None = None) -> Registries:
+    """From an index of one's own, brought up to date: whoever checks takes nobody's word."""
+    from oracle.chain.assembly import indexer_of
+    from oracle.settlement.parties import Registries
+    from oracle.store.database import Database
+
+    database = Database(ground.settings.database)
+    database.upgrade()
+    indexer_of(ground.settings, ground.rpc, database).catch_up()
+    timelock = ground.book["OpenTimelock"]
+    pools = Address(treasury or timelock), Address(commons or timelock)
+    with database.reading() as connection:
+        found = Registries.read(connection, ground.rpc.chain, *pools)
+    database.close()
+    return found
+
+
 @click.group()
 def settle() -> None:
     """Receipts into batches, batches into roots."""
@@ -45,17 +64,26 @@ def settle() -> None:
 
 @settle.command()
 @click.option("--close-now", is_flag=True, help="Close the epoch although neither time nor amount is reached.")
-@click.option("--every", default=86_400, show_default=True, help="Seconds after which an epoch closes.")
-@click.option("--amount", default=10_000, show_default=True, help="Or as soon as so much OPEN waits.")
-@click.option("--most-fees", default=1_000_000, show_default=True, help="OPEN of fees in one epoch, and no more.")
-@click.option("--most-growth", default=200, show_default=True, help="Percent above the epoch before, and no more.")
-def step(close_now: bool, every: int, amount: int, most_fees: int, most_growth: int) -> None:
+@click.option("--every", type=int, help="Seconds after which an epoch closes. Without: as OPENLEDGER_SETTLE_EVERY.")
+@click.option("--amount", type=int, help="Or as soon as so much OPEN waits.")
+@click.option("--most-fees", type=int, help="OPEN of fees in one epoch, and no more.")
+@click.option("--most-growth", type=int, help="Percent above the epoch before, and no more.")
+def step(
+    close_now: bool, every: int | None, amount: int | None, most_fees: int | None, most_growth: int | None
+) -> None:
     """Bring the batch that is on its way as far as it goes now. Sends nothing itself: that is the sender's."""
-    from oracle.settlement.post import Pace, Settler
+    from oracle.settlement.pace import pace_of
+    from oracle.settlement.post import Settler
 
-    ground = _ground()
-    pace = Pace(every, Wei(amount * OPEN), Wei(most_fees * OPEN), most_growth)
-    settler = Settler(ground.database, ground.blobs, _onchain(ground), _operator(ground), pace)
+    ground = ground_of_settings()
+    asked: dict[str, Any] = {
+        "every_s": every,
+        "amount": None if amount is None else Wei(amount * OPEN),
+        "most_fees": None if most_fees is None else Wei(most_fees * OPEN),
+        "most_growth_percent": most_growth,
+    }
+    pace = replace(pace_of(ground.settings), **{name: value for name, value in asked.items() if value is not None})
+    settler = Settler(ground.database, ground.blobs, onchain_of(ground), _operator(ground), pace)
     done = 0
     while said := settler.advance(close_now):
         click.echo(said)
@@ -66,13 +94,13 @@ def step(close_now: bool, every: int, amount: int, most_fees: int, most_growth: 
 @settle.command()
 def status() -> None:
     """Batches, and what waits for one."""
-    from oracle.store import batches, receipts
+    from oracle.store import batches, owing
 
-    ground = _ground()
+    ground = ground_of_settings()
     chain = ground.rpc.chain
     with ground.database.reading() as connection:
         found = batches.batches(connection, chain)
-        waiting = receipts.waiting(connection, chain)
+        waiting = owing.waiting(connection, chain)
     for one in found:
         why = f"  {one.reason}" if one.reason else ""
         click.echo(f"{one.name}  {one.state}  {one.receipt_count or '–'} receipts  {one.fees or '–'} wei{why}")
@@ -86,8 +114,8 @@ def difference() -> None:
     from oracle.settlement.claims import shown
     from oracle.settlement.difference import difference as compare
 
-    ground = _ground()
-    found = compare(ground.database, ground.blobs, _onchain(ground), _operator(ground))
+    ground = ground_of_settings()
+    found = compare(ground.database, ground.blobs, onchain_of(ground), _operator(ground))
     for account, before, after in found.changes:
         click.echo(f"{account}  {shown(before)} → {shown(after)}  (+{shown(Wei(after - before))})")
     for lane, reason in sorted(found.waiting.items()):
@@ -103,15 +131,15 @@ def difference() -> None:
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 def export(number: int, folder: Path) -> None:
     """Write the bundle of a batch: the published bytes and what was signed."""
-    from oracle.settlement.post import signed
+    from oracle.settlement.opinions import signed
     from oracle.settlement.verify import export as write
     from oracle.store import batches
 
-    ground = _ground()
+    ground = ground_of_settings()
     with ground.database.reading() as connection:
         batch = batches.batch(connection, number)
         said = batches.attestations(connection, number)
-    bundle = signed(_onchain(ground), batch, said)
+    bundle = signed(onchain_of(ground), batch, said)
     write(folder, bundle, ground.blobs.read(bundle.document))
     click.echo(f"{batch.name}: {len(bundle.signatures)} signatures, {folder}")
 
@@ -121,16 +149,16 @@ def export(number: int, folder: Path) -> None:
 def accept(opinion: Path) -> None:
     """Take an attestor's opinion (the file that `attest --out` wrote) on the batch that is published now."""
     from oracle.settlement.attest import Opinion
-    from oracle.settlement.post import accept as take
+    from oracle.settlement.opinions import accept as take
     from oracle.store import batches
 
-    ground = _ground()
+    ground = ground_of_settings()
     with ground.database.reading() as connection:
         batch = batches.on_its_way(connection, ground.rpc.chain)
     if batch is None:
         raise NeedsPerson("no batch is on its way; what was this signed for?")
     said = Opinion.from_json(opinion.read_bytes())
-    signer = take(ground.database, _onchain(ground), batch, said.signature, said.objection)
+    signer = take(ground.database, onchain_of(ground), batch, said.signature, said.objection)
     click.echo(f"{batch.name}: {'objected to' if said.objection else 'vouched for'} by {signer}")
 
 
@@ -141,65 +169,33 @@ def adopt(bundle: Path) -> None:
     from oracle.settlement.adopt import adopt as take_over
     from oracle.settlement.verify import DOCUMENT, STATEMENT, Signed
 
-    ground = _ground()
+    ground = ground_of_settings()
     signed = Signed.from_json((bundle / STATEMENT).read_bytes())
-    marked = take_over(ground.database, ground.blobs, _onchain(ground), signed, (bundle / DOCUMENT).read_bytes())
+    marked = take_over(ground.database, ground.blobs, onchain_of(ground), signed, (bundle / DOCUMENT).read_bytes())
     click.echo(f"epoch {signed.statement.epoch} taken over; it paid {marked} receipts")
 
 
 @click.command()
 @click.argument("bundle", type=BUNDLE)
-@click.option("--sample", default=16, show_default=True, help="Receipts whose attribution is recomputed.")
-@click.option("--operator", help="Whose receipts they have to be; without it the document's word is taken.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Where the opinion is written.")
-def attest(bundle: Path, sample: int, operator: str | None, out: Path | None) -> None:
-    """Check a published batch against the chain, and sign it or say precisely what is wrong. Exits with 1 if it is."""
-    from oracle.chain.signer import signer_of
-    from oracle.settlement.attest import Policy
-    from oracle.settlement.attest import attest as judge
-    from oracle.settlement.verify import DOCUMENT, STATEMENT, Signed
-    from oracle.store.folder import Folder
-
-    ground = _ground()
-    signer = signer_of(ground.settings)
-    if signer is None:
-        raise NeedsPerson("no key: set OPENLEDGER_KEYSTORE and OPENLEDGER_PASSWORD_FILE to the attestor's")
-    signed = Signed.from_json((bundle / STATEMENT).read_bytes())
-    document = bundle / DOCUMENT
-    opinion = judge(
-        signed,
-        document.read_bytes() if document.exists() else None,
-        _onchain(ground),
-        signer,
-        Folder(str(ground.settings.home / "attested")),
-        Policy(sample=sample, operator=None if operator is None else Address(operator)),
-    )
-    if out is not None:
-        out.write_bytes(opinion.as_json())
-    for name, count in opinion.said.items():
-        click.echo(f"{count:>9}  {name}")
-    if opinion.said and not opinion.said["recomputed"]:
-        click.echo("no attribution was recomputed: this machine has neither model nor texts")
-    click.echo(f"objection: {opinion.objection}" if opinion.objection else f"signature: 0x{opinion.signature.hex()}")
-    sys.exit(opinion.objection is not None)
-
-
-@click.command()
-@click.argument("bundle", type=BUNDLE)
-def verify(bundle: Path) -> None:
+@click.option("--registries", is_flag=True, help="Ask the chain, too, who had a part in each version's fees.")
+def verify(bundle: Path, registries: bool) -> None:
     """Recompute all of an exported bundle, without network. Exits with 1 at the first difference and names it."""
+    from oracle.settlement.differing import Difference
     from oracle.settlement.document import hexed
-    from oracle.settlement.replay import Difference
+    from oracle.settlement.parties import JudgedTerms
     from oracle.settlement.verify import verify_bundle
 
+    judge = JudgedTerms(registries_of(ground_of_settings()) if registries else None)
     try:
-        replayed, signed = verify_bundle(bundle)
+        replayed, signed = verify_bundle(bundle, judged=judge)
     except Difference as found:
         click.echo(f"DIFFERENT  {found.kind}\n  where   {found.where}\n  what    {found.detail}")
         sys.exit(1)
     for name, count in replayed.checked.items():
         click.echo(f"{count:>9}  {name}")
     click.echo(f"{len(signed.signatures):>9}  attestors' signatures")
+    if registries:
+        click.echo(f"{judge.count:>9}  receipts whose terms are what the registries said then")
     said = signed.statement
     click.echo(f"epoch {said.epoch} follows {hexed(said.previous_root)}\nroot  {hexed(said.root)}, {said.total} wei")
     click.echo("Compare this root with RewardDistributor.recordOf on a node that you trust.")
@@ -215,8 +211,8 @@ def statement(address: str, form: str | None, bundles: tuple[Path, ...]) -> None
     """What an account earned, by contribution, why or why not, and the receipts behind every amount."""
     from oracle.settlement.reports import statement_of_account
 
-    ground = _ground()
-    found = statement_of_account(ground.database, ground.blobs, _onchain(ground), Address(address), bundles)
+    ground = ground_of_settings()
+    found = statement_of_account(ground.database, ground.blobs, onchain_of(ground), Address(address), bundles)
     if form == "json":
         click.echo(found.as_json(), nl=False)
     else:
@@ -244,8 +240,8 @@ def claim(
     from oracle.settlement.reports import Claiming
     from oracle.settlement.reports import send as send_claim
 
-    ground = _ground()
-    onchain = _onchain(ground)
+    ground = ground_of_settings()
+    onchain = onchain_of(ground)
     if bundle is not None:
         claiming = Claiming.of_bundle(bundle, onchain)
     elif document is not None:

@@ -18,6 +18,9 @@ from oracle.config import Settings
 from oracle.datanets.calls import CONTRACT, Call
 from oracle.datanets.pipeline import Pipeline
 from oracle.datanets.stores import Stores
+from oracle.retrieval.assembly import builder_of, retriever_of
+from oracle.retrieval.building import Builder
+from oracle.retrieval.retriever import Retriever
 from oracle.store.blobs import Blobs
 from oracle.store.database import Database
 from oracle.store.intents import Intent, plan
@@ -85,6 +88,16 @@ class Ground:
         chain = self.rpc.chain
         planner = Planner(chain, registry)
         return Pipeline(self.database, self.stores, chain, registry, planner, sender, lambda: int(time.time()))
+
+    # Documents
+
+    @cached_property
+    def retriever(self) -> Retriever:
+        return retriever_of(self.settings, self.database, self.stores)
+
+    @cached_property
+    def builder(self) -> Builder:
+        return builder_of(self.settings, self.database, self.stores)
 
 
 @dataclass(frozen=True)

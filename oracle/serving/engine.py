@@ -266,5 +266,6 @@ class Engine:
             )
 
     def close(self) -> None:
-        """Ends the loader's thread."""
+        """Ends the threads that load and pack."""
         self._executor.shutdown()
+        self._parts.packs.close()

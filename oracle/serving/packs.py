@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import mmap
-import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from oracle.serving.adapters import Source, write_record
+from oracle.serving.behind import Behind
 from oracle.serving.errors import BrokenAdapter
 from oracle.serving.layout import BaseShape, Layout
 from oracle.serving.types import AdapterId
@@ -42,36 +43,46 @@ class Packs:
         key = hashlib.sha256(json.dumps(asdict(shape), sort_keys=True).encode()).hexdigest()[:16]
         self.folder = folder / f"base-{key}"
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._scratch: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+        self._behind: Behind[tuple[torch.Tensor, torch.Tensor]] = Behind()
 
     def path(self, adapter: AdapterId, layout: Layout) -> Path:
         return self.folder / f"{adapter}.{layout.name}.pack"
 
     def write(self, source: Source, layout: Layout) -> None:
-        """Packs an adapter; one that is packed and whole already is left alone."""
+        """Packs an adapter; one that is packed and whole already is left alone. Who maps it waits until it is there."""
         path = self.path(source.id, layout)
-        if path.exists() and path.stat().st_size == self._start(layout) + layout.bytes:
+        whole = self._start(layout) + layout.bytes
+        if self._behind.is_at(path) or (path.exists() and path.stat().st_size == whole):
             return
-        record, scales = self._scratch.setdefault(
-            layout.name, (torch.zeros(layout.elements, dtype=layout.dtype), torch.zeros(layout.scales))
-        )
-        write_record(source, layout, record, scales)
+        record, scales = self._behind.borrow(layout.name) or (
+            torch.zeros(layout.elements, dtype=layout.dtype), torch.zeros(layout.scales),
+        )  # fmt: skip
+        try:
+            write_record(source, layout, record, scales)
+        except Exception:
+            self._behind.give_back(layout.name, (record, scales))
+            raise
         header = {"id": source.id, "bucket": layout.name, "scales": scales.tolist(), "bytes": layout.bytes}
-        unfinished = path.with_suffix(f".{os.getpid()}.unfinished")
-        with unfinished.open("wb", buffering=0) as file:
-            file.write(self._header(header, self._start(layout)))
-            file.write(record.view(torch.uint8).numpy().data)
-        unfinished.replace(path)
+        pieces: list[memoryview | bytes] = [
+            self._header(header, self._start(layout)),
+            record.view(torch.uint8).numpy().data,
+        ]
+        self._behind.write(path, pieces, layout.name, (record, scales))
+
+    def wait(self, adapter: AdapterId, layout: Layout) -> None:
+        """Until its file is there, whole; raises what kept it from being written."""
+        self._behind.wait(self.path(adapter, layout))
 
     def map(self, adapter: AdapterId, layout: Layout) -> Packed:
         path = self.path(adapter, layout)
         start = self._start(layout)
         try:
+            self.wait(adapter, layout)
             # Writable only because PyTorch has no read-only tensors and warns of buffers that are; nobody writes.
             with path.open("r+b") as file:
                 mapped = mmap.mmap(file.fileno(), 0, flags=FLAGS)
         except (OSError, ValueError) as error:
-            raise BrokenAdapter(f"{path}: cannot be mapped ({error}); register the adapter again") from error
+            raise BrokenAdapter(f"{path}: cannot be written or mapped ({error}); register the adapter again") from error
         if len(mapped) != start + layout.bytes:
             raise BrokenAdapter(
                 f"{path}: {len(mapped)} bytes, not {start + layout.bytes}; delete it and register the adapter again"
@@ -83,7 +94,13 @@ class Packs:
         return Packed(record, torch.tensor(header["scales"], dtype=torch.float32))
 
     def forget(self, adapter: AdapterId, layout: Layout) -> None:
+        with suppress(OSError):
+            self.wait(adapter, layout)
         self.path(adapter, layout).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Ends when everything is written."""
+        self._behind.close()
 
     @staticmethod
     def _start(layout: Layout) -> int:

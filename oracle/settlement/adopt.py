@@ -14,7 +14,7 @@ from oracle.settlement.document import RECEIPT_LINE, Reader, hexed, parsed, unhe
 from oracle.settlement.onchain import Onchain
 from oracle.settlement.replay import Replay
 from oracle.settlement.verify import Signed, require_statement
-from oracle.store import batches, receipts
+from oracle.store import batches, owing, receipts
 from oracle.store.batches import State
 from oracle.store.blobs import Blobs
 from oracle.store.database import Database
@@ -47,7 +47,7 @@ def adopt(database: Database, blobs: Blobs, onchain: Onchain, signed: Signed, pu
             )
         current = batches.on_its_way(connection, chain)
         if current is not None:
-            receipts.release(connection, current.id)
+            owing.release(connection, current.id)
             batches.drop(connection, current.id, f"epoch {said.epoch} was settled by the batch that the chain has")
         number = batches.adopt(
             connection,
@@ -67,7 +67,7 @@ def adopt(database: Database, blobs: Blobs, onchain: Onchain, signed: Signed, pu
             receipts.put_terms(connection, Hash32(unhexed(name)), terms)
         for voucher, _ in replayed.vouchers:
             receipts.keep_voucher(connection, chain, voucher)
-        return receipts.restore(connection, chain, number, _receipts(published))
+        return owing.restore(connection, chain, number, _receipts(published))
 
 
 def _receipts(published: bytes) -> Iterator[tuple[Hash32, Receipt, bytes, Attribution]]:

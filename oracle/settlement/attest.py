@@ -7,30 +7,26 @@ a journal before the signature exists.
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 
 import orjson
 
 from oracle.chain.signer import Signer
 from oracle.errors import NeedsPerson, Retry
+from oracle.settlement.differing import Difference
 from oracle.settlement.document import hexed, unhexed
 from oracle.settlement.hashing import keccak, objection_preimage
 from oracle.settlement.onchain import Onchain
+from oracle.settlement.parties import JudgedTerms, Registries
 from oracle.settlement.receipts import voucher_preimage
-from oracle.settlement.replay import Difference, Replay, Replayed
+from oracle.settlement.recomputing import UNABLE, Recomputer, recomputed
+from oracle.settlement.replay import Replay, Replayed
 from oracle.settlement.verify import Signed, require_statement
 from oracle.store.cid import cid_of
 from oracle.store.folder import Folder
-from oracle.store.receipts import Attribution, Receipt, Voucher
+from oracle.store.receipts import Voucher
 from oracle.types import Address
-
-PARTS = 1_000_000
-
-Recompute = Callable[[Receipt], Attribution | None]
-"""Attribution of one receipt by the attestor's own means; None where it cannot tell (the texts are gone)."""
 
 
 class AlreadySigned(NeedsPerson):
@@ -64,6 +60,8 @@ class Opinion:
     said: dict[str, int]
     objection: str | None = None
     kind: str | None = None
+    unable: dict[str, int] = field(default_factory=dict)  # why attribution was not recomputed, and how often
+    drawn_at: int | None = None  # the block whose hash drew the sample: anybody can draw it again
 
     def as_json(self) -> bytes:
         content = {**vars(self), "signature": hexed(self.signature)}
@@ -85,25 +83,35 @@ def attest(
     signer: Signer,
     journal: Folder,
     policy: Policy,
-    recompute: Recompute = lambda receipt: None,
-    seed: bytes | None = None,
+    recompute: Recomputer = UNABLE,
+    registries: Registries | None = None,
 ) -> Opinion:
-    """`published` is None where the bytes could not be had. `seed` is this attestor's secret until it has signed."""
+    """`published` is None where the bytes could not be had; without `registries` the terms are the operator's word."""
+    seen = onchain.facts()
+    # Its hash did not exist when the operator fixed the batch; and each attestor looks at other receipts.
+    seed = keccak(seen.block_hash + signed.statement.content_hash + bytes.fromhex(signer.address[2:]))
     try:
-        said = check(signed, published, onchain, policy, recompute, seed or secrets.token_bytes(32))
+        said, unable = check(signed, published, onchain, policy, recompute, seed, registries)
     except Difference as difference:
         objection = str(difference)
         content = objection_preimage(signed.statement.content_hash, objection)
         return Opinion(signer.address, signer.sign(content).as_bytes(), {}, objection, difference.kind)
     _write_down(signed, journal)
     made = signer.sign(signed.statement.preimage(signed.chain, signed.distributor)).as_bytes()
-    return Opinion(signer.address, made, said)
+    return Opinion(signer.address, made, said, unable=unable, drawn_at=seen.block)
 
 
 def check(
-    signed: Signed, published: bytes | None, onchain: Onchain, policy: Policy, recompute: Recompute, seed: bytes
-) -> dict[str, int]:
-    """Raises Difference at the first thing that is not as it should be; says what was checked."""
+    signed: Signed,
+    published: bytes | None,
+    onchain: Onchain,
+    policy: Policy,
+    recompute: Recomputer,
+    seed: bytes,
+    registries: Registries | None = None,
+) -> tuple[dict[str, int], dict[str, int]]:
+    """What was checked, and why attribution was not recomputed; raises Difference at the first thing that is not as
+    it should be."""
     if published is None:
         raise Difference("bytes", signed.document, "nobody serves the published bytes")
     if cid_of(published) != signed.document:
@@ -113,13 +121,13 @@ def check(
     def vouched(voucher: Voucher) -> bool:
         return onchain.found_good([keccak(voucher_preimage(voucher, chain, escrow))])[0]
 
-    # Nobody can know which receipts will be looked at: the seed is mixed with what the operator has already fixed.
-    mixed = keccak(seed + signed.statement.content_hash)
-    replayed = Replay(BytesIO(published), vouched, policy.sample, mixed).run()
+    judge = JudgedTerms(registries)
+    replayed = Replay(BytesIO(published), vouched, policy.sample, seed, judged=judge).run()
     require_statement(replayed, signed)
     against_chain(replayed, signed, onchain, policy)
-    recomputed = sum(_attributed(receipt, claimed, recompute(receipt), policy) for receipt, claimed in replayed.sample)
-    return {**replayed.checked, "sampled": len(replayed.sample), "recomputed": recomputed}
+    done, unable = recomputed(replayed.sample, recompute, policy.tolerance_ppm)
+    said = {**replayed.checked, "judged by the registries": judge.count, "sampled": len(replayed.sample)}
+    return {**said, "recomputed": done}, unable
 
 
 def against_chain(replayed: Replayed, signed: Signed, onchain: Onchain, policy: Policy) -> None:
@@ -175,31 +183,6 @@ def _splits(replayed: Replayed, onchain: Onchain) -> None:
                     f"split of model {model} version {version}",
                     f"terms {name} say {replayed.terms[name].split}, the registry {split}",
                 )
-
-
-def _attributed(receipt: Receipt, claimed: Attribution, own: Attribution | None, policy: Policy) -> bool:
-    """Compares accounts' parts per million of the whole: what was paid is what matters, not how it was scored."""
-    if own is None:
-        return False
-    theirs, ours = _parts(claimed), _parts(own)
-    for account in sorted({*theirs, *ours}):
-        apart = abs(theirs.get(account, 0) - ours.get(account, 0))
-        if apart > policy.tolerance_ppm:
-            raise Difference(
-                "attribution",
-                f"receipt {hexed(receipt.id)}, {account or 'unattributed'}",
-                f"{theirs.get(account, 0)} ppm claimed, {ours.get(account, 0)} computed; more than"
-                f" {policy.tolerance_ppm} apart",
-            )
-    return True
-
-
-def _parts(attribution: Attribution) -> dict[str, int]:
-    whole = attribution.weight or 1
-    found = {"": attribution.unattributed}
-    for credit in attribution.credits:
-        found[credit.account] = found.get(credit.account, 0) + credit.weight
-    return {account: weight * PARTS // whole for account, weight in found.items()}
 
 
 def _write_down(signed: Signed, journal: Folder) -> None:

@@ -21,7 +21,7 @@ from oracle.settlement.document import BadDocument, End, Head, Reader, Writer, h
 from oracle.settlement.hashing import NOTHING, Header, receipt_leaf, shares_hash, voucher_leaf
 from oracle.settlement.shares import ROLES, require_sound, shares_of
 from oracle.settlement.tree import RewardTree, Tree
-from oracle.store import batches, receipts
+from oracle.store import batches, owing, receipts
 from oracle.store.batches import Batch, State
 from oracle.store.blobs import Blobs
 from oracle.store.receipts import Attribution, Lane, Stored, Terms, Voucher
@@ -55,7 +55,7 @@ def close(connection: Connection, batch: Batch, plan: Covered, now: Timestamp, *
     """Takes what is covered, exactly once: whoever else closes at this moment takes nothing. Says how many."""
     lanes = [[one.consumer, one.key, str(one.cumulative), str(plan.before[one.lane])] for one in plan.vouchers]
     batches.move(connection, batch.id, State.CLOSED, closed_at=now, lanes=lanes, **stands_on)
-    taken = receipts.take(connection, batch.chain, batch.id, plan.reach)
+    taken = owing.take(connection, batch.chain, batch.id, plan.reach)
     if taken == 0:
         raise NothingToSettle(
             f"{batch.name}: no receipt is final and covered by a voucher; `openledger settle status` says what waits"
@@ -84,7 +84,7 @@ def make(connection: Connection, blobs: Blobs, batch: Batch, head: Head, out_to:
     previous = balances_of(blobs, batch.previous_document)
     with tempfile.TemporaryFile() as out:
         end, document_hash = write(
-            out, head, receipts.terms(connection), vouchers, receipts.of_batch(connection, batch.id), previous
+            out, head, receipts.terms(connection), vouchers, owing.of_batch(connection, batch.id), previous
         )
         out.seek(0)
         cid = (out_to or blobs).put_stream(iter(lambda: out.read(_PIECE), b""))

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 from oracle.settlement import batch as batching
 from oracle.settlement.batch import balances_of
-from oracle.settlement.coverage import covered
+from oracle.settlement.coverage import SETTLING_S, covered
 from oracle.settlement.document import End, Head
 from oracle.settlement.hashing import NOTHING
 from oracle.settlement.onchain import Onchain
-from oracle.settlement.post import SETTLING_S
-from oracle.store import batches, receipts
+from oracle.store import batches, owing, receipts
 from oracle.store.batches import State
 from oracle.store.blobs import Blobs
 from oracle.store.database import Database
@@ -39,7 +38,7 @@ def difference(database: Database, blobs: Blobs, onchain: Onchain, operator: Add
     """Closes the epoch in a transaction that is taken back, and writes its document where nobody looks."""
     facts, chain = onchain.facts(), onchain.book.chain
     with database.reading() as connection:
-        unpaid = receipts.unpaid_lanes(connection, chain)
+        unpaid = owing.unpaid_lanes(connection, chain)
         kept = {lane: known for lane, known in receipts.vouchers(connection, chain).items() if lane in unpaid}
     funds, balances = onchain.funds(kept.keys())
     found: Difference | None = None
@@ -56,8 +55,8 @@ def difference(database: Database, blobs: Blobs, onchain: Onchain, operator: Add
             document = last.document if last else None
             waiting: dict[Lane, str] = {}
             if current.state == State.OPEN:
-                settled = receipts.settled_totals(connection, chain)
-                steps = receipts.lane_steps(connection, chain)
+                settled = owing.settled_totals(connection, chain)
+                steps = owing.lane_steps(connection, chain)
                 plan = covered(steps, settled, kept, funds, balances, Timestamp(facts.now + SETTLING_S))
                 waiting = dict(plan.waiting)
                 if not plan.vouchers:

@@ -17,7 +17,7 @@ from oracle.chain.transport import NodeError, Request
 from oracle.settlement.coverage import LARGEST, LATEST, Funds
 from oracle.settlement.hashing import Statement
 from oracle.store.receipts import Lane, Voucher
-from oracle.types import Address, BlockNumber, Epoch, Hash32, Timestamp, Wei
+from oracle.types import Address, BlockHash, BlockNumber, Epoch, Hash32, Timestamp, Wei
 
 STOPPED = 2**40 - 1
 CONDEMNED = 2**40 - 2
@@ -45,6 +45,7 @@ class Facts:
     """The distributor at one block."""
 
     block: BlockNumber
+    block_hash: BlockHash
     now: Timestamp
     head_epoch: Epoch
     round: int
@@ -102,6 +103,7 @@ class Onchain:
         )
         return Facts(
             block=chain.final,
+            block_hash=final.hash,
             now=final.timestamp,
             head_epoch=Epoch(state[2]),
             round=state[3],

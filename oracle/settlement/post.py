@@ -8,52 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from oracle.errors import NeedsPerson, Retry, Stop
+from oracle.errors import NeedsPerson, Stop
 from oracle.settlement import batch as batching
-from oracle.settlement.coverage import covered
+from oracle.settlement.coverage import SETTLING_S, covered
 from oracle.settlement.document import Head
-from oracle.settlement.hashing import NOTHING, Statement, keccak, objection_preimage
+from oracle.settlement.hashing import NOTHING
 from oracle.settlement.onchain import Facts, Onchain, call_data, settle_data, submit_data
-from oracle.settlement.receipts import recovered
-from oracle.settlement.verify import Signed
-from oracle.store import batches, intents, receipts
-from oracle.store.batches import Attestation, Batch, State
+from oracle.settlement.opinions import signed, statement_of
+from oracle.settlement.pace import Pace, brake
+from oracle.store import batches, intents, owing, receipts
+from oracle.store.batches import Batch, Overtaken, State
 from oracle.store.blobs import Blobs
 from oracle.store.database import Database
 from oracle.store.intents import Intent
 from oracle.store.receipts import Lane
-from oracle.types import OPEN, Address, ChainId, Epoch, Timestamp, Wei
+from oracle.types import Address, ChainId, Epoch, Timestamp, Wei
 
 VOUCHERS_AT_ONCE = 400  # 23,000 gas each: 9 million, below what a transaction may use
-SETTLING_S = 3600  # a voucher that ends sooner is not relied upon
 _ENDED_BADLY = ("refused", "failed")
-
-
-class Overtaken(Retry):
-    """Another daemon has done this step."""
 
 
 class ChainIsAhead(NeedsPerson):
     """The chain has roots that this database does not know: a restored backup, or another operator."""
-
-
-class Braked(NeedsPerson):
-    """A batch is larger than the operator allows without looking."""
-
-
-@dataclass(frozen=True)
-class Pace:
-    """When an epoch closes, and how much it may move unseen."""
-
-    every_s: int = 86_400
-    amount: Wei = Wei(10_000 * OPEN)  # noqa: RUF009 — a number
-    most_fees: Wei = Wei(1_000_000 * OPEN)  # noqa: RUF009
-    most_growth_percent: int = 200  # against the fees of the batch before
-    paused: bool = False
 
 
 class Settler:
@@ -115,11 +94,11 @@ class Settler:
     def _close(self, batch: Batch, facts: Facts, close_now: bool) -> str | None:
         with self._database.reading() as connection:
             last = batches.newest(connection, self.chain, State.ACTIVE)
-            unpaid = receipts.unpaid_lanes(connection, self.chain)
+            unpaid = owing.unpaid_lanes(connection, self.chain)
             kept = {lane: known for lane, known in receipts.vouchers(connection, self.chain).items() if lane in unpaid}
-            settled = receipts.settled_totals(connection, self.chain)
+            settled = owing.settled_totals(connection, self.chain)
             if not (close_now or facts.now >= batch.opened_at + self._pace.every_s) and self._pace.amount > sum(
-                step.fee for step in receipts.lane_steps(connection, self.chain) if step.final
+                step.fee for step in owing.lane_steps(connection, self.chain) if step.final
             ):
                 return None
         if facts.head_epoch != batch.epoch - 1:
@@ -129,7 +108,7 @@ class Settler:
         funds, balances = self._onchain.funds(kept.keys())
         previous_root = NOTHING if last is None or last.root is None else last.root
         with self._writing("close", batch) as connection:
-            steps = receipts.lane_steps(connection, self.chain)
+            steps = owing.lane_steps(connection, self.chain)
             plan = covered(steps, settled, kept, funds, balances, Timestamp(facts.now + SETTLING_S))
             if not plan.vouchers:
                 return None  # what costs nothing comes along with the first receipt that is paid for
@@ -149,10 +128,10 @@ class Settler:
         with self._database.reading() as connection:
             last = batches.newest(connection, self.chain, State.ACTIVE)
             previous_total = last.total if last and last.total is not None else Wei(0)
+            brake(self._pace, batch, owing.fees_of(connection, batch.id), last)
             contracts = (self._onchain.escrow, self._onchain.distributor, self._onchain.models)
             head = Head(self.chain, batch.epoch, *contracts, self._operator, batch.previous_root, previous_total)
             made = batching.make(connection, self._blobs, batch, head)
-        self._brake(batch, made.end.fees, last)
         with self._writing("publish", batch) as connection:
             batches.move(
                 connection,
@@ -167,24 +146,12 @@ class Settler:
             )
         return f"published {batch.name}: {made.end.receipt_count} receipts, {made.end.fees} wei, {made.document}"
 
-    def _brake(self, batch: Batch, fees: Wei, last: Batch | None) -> None:
-        if fees > self._pace.most_fees:
-            raise Braked(
-                f"{batch.name}: {fees} wei of fees are more than the {self._pace.most_fees} allowed in one epoch;"
-                " look at `openledger settle difference`, then settle with a higher --most-fees"
-            )
-        # An epoch that is no larger than what closes one anyway is not worth waking anybody.
-        usual = max(last.fees if last and last.fees else Wei(0), self._pace.amount)
-        if last and last.fees and fees > usual * (100 + self._pace.most_growth_percent) // 100:
-            raise Braked(
-                f"{batch.name}: {fees} wei of fees after {last.fees} in the epoch before; look at `openledger settle"
-                " difference`, then settle with a higher --most-growth"
-            )
-
     def _gather(self, batch: Batch, facts: Facts) -> str | None:
         """First the money, then the signatures: what an attestor has signed cannot be taken back within the round."""
         if facts.round != batch.round:
             return self._veto(batch, f"the round is {facts.round}, the batch was closed in round {batch.round}")
+        if facts.head_epoch >= batch.epoch:
+            return self._overtaken(batch)
         done, collected = self._collect(batch, facts)
         if not collected:
             return done
@@ -199,6 +166,15 @@ class Settler:
         if sum(quorum.weights[one.signer] for one in against) * 2 >= quorum.all > 0:
             return self._veto(batch, "; ".join(f"{one.signer}: {one.objection}" for one in against))
         return None
+
+    def _overtaken(self, batch: Batch) -> str:
+        """The chain has a root of this epoch: ours, from before a backup was restored, or posted by somebody else."""
+        assert batch.root is not None
+        if self._onchain.record(batch.root).epoch != batch.epoch:
+            raise ChainIsAhead(f"{batch.name}: the chain has another root of it; run `openledger settle adopt BUNDLE`")
+        with self._writing("attest", batch) as connection:
+            batches.move(connection, batch.id, State.ATTESTED)
+        return f"attested {batch.name}: the chain has its root already"
 
     def _collect(self, batch: Batch, facts: Facts) -> tuple[str | None, bool]:
         """What was done, and whether all that the batch owes has been taken from the escrow, in final blocks."""
@@ -231,12 +207,15 @@ class Settler:
         return None, True
 
     def _post(self, batch: Batch, facts: Facts) -> str | None:
+        assert batch.root is not None
         name = f"root:{self.chain}:{batch.epoch}.{batch.attempt}"
         with self._database.reading() as connection:
             root = batches.planned(connection, name)
             said = batches.attestations(connection, batch.id)
         if root:
             return self._posted(batch, *root[0])
+        if not self._onchain.record(batch.root).is_stopped:
+            return self._posted(batch, "final", None)
         signatures = signed(self._onchain, batch, said).ascending()
         with self._writing("post", batch) as connection:
             data = submit_data(statement_of(batch), signatures)
@@ -281,7 +260,7 @@ class Settler:
 
     def _reopen(self, batch: Batch, facts: Facts) -> str:
         with self._writing("reopen", batch) as connection:
-            freed = receipts.release(connection, batch.id)
+            freed = owing.release(connection, batch.id)
             batches.move(connection, batch.id, State.REOPENED)
             batches.begin(connection, self.chain, batch.epoch, facts.now)
         return f"reopened epoch {batch.epoch}: {freed} receipts wait again"
@@ -317,39 +296,3 @@ class Settler:
             yield connection
             self._edge(f"in {what}")
         self._edge(f"after {what}")
-
-
-def statement_of(batch: Batch) -> Statement:
-    """What attestors sign for a published batch."""
-    if batch.root is None or batch.total is None or batch.content_hash is None:
-        raise NeedsPerson(f"{batch.name}: is {batch.state}, there is nothing to sign yet")
-    assert batch.previous_root is not None
-    assert batch.round is not None
-    return Statement(batch.previous_root, batch.root, batch.epoch, batch.round, batch.total, batch.content_hash)
-
-
-def signed(onchain: Onchain, batch: Batch, said: list[Attestation]) -> Signed:
-    """The statement with the signatures of those who have a seat now: one without would sink the transaction."""
-    assert batch.document is not None
-    weights = onchain.quorum([one.signer for one in said]).weights if said else {}
-    made = {one.signer: one.signature for one in said if one.objection is None and weights[one.signer]}
-    return Signed(batch.chain, onchain.distributor, batch.document, statement_of(batch), made)
-
-
-def accept(
-    database: Database, onchain: Onchain, batch: Batch, signature: bytes, objection: str | None = None
-) -> Address:
-    """An attestor's word on the published batch, for it or against; raises NeedsPerson where it is nobody's."""
-    said = statement_of(batch)
-    if objection is None:
-        digest = keccak(said.preimage(batch.chain, onchain.distributor))
-    else:
-        digest = keccak(objection_preimage(said.content_hash, objection))
-    signer = recovered(digest, signature)
-    if signer is None or not onchain.quorum([signer]).weights[signer]:
-        raise NeedsPerson(
-            f"{batch.name}: the signature is by {signer}, who has no seat; was it made for this root, epoch and round?"
-        )
-    with database.transaction() as connection:
-        batches.put_attestation(connection, batch.id, Attestation(signer, signature, objection))
-    return signer

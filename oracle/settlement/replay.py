@@ -6,13 +6,12 @@ Needs neither database nor chain. It stops at the first thing that differs and s
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 
-from oracle.errors import NeedsPerson
+from oracle.settlement.differing import Difference, Judged, Vouched, account_of, first_difference, shown, wei
 from oracle.settlement.document import BadDocument, End, Head, Reader, hexed, line_of, parsed, unhexed
 from oracle.settlement.hashing import NOTHING, Header, keccak, receipt_leaf, shares_hash, voucher_leaf
 from oracle.settlement.receipts import receipt_hash, receipt_preimage, recovered, voucher_preimage
@@ -22,40 +21,6 @@ from oracle.store.receipts import RECEIPT_FIELDS, Attribution, Lane, Receipt, Te
 from oracle.types import Address, Timestamp, Wei
 
 SECTIONS = ("batch", "terms", "voucher", "receipt", "account", "end")
-CLASSES = (
-    "bytes",
-    "form",
-    "order",
-    "terms",
-    "voucher",
-    "receipt hash",
-    "operator's signature",
-    "shares",
-    "lane",
-    "accounts",
-    "receipts root",
-    "vouchers root",
-    "sums",
-    "previous root",
-    "root",
-    "header",
-    "statement",
-    "quorum",
-    "chain",
-    "attribution",
-)
-
-Vouched = Callable[[Voucher], bool]
-"""Whether the escrow found a contract wallet's voucher good."""
-
-
-class Difference(NeedsPerson):
-    """What was published is not what follows from it."""
-
-    def __init__(self, kind: str, where: str, detail: str) -> None:
-        assert kind in CLASSES
-        super().__init__(f"{kind}: {where}: {detail}")
-        self.kind, self.where, self.detail = kind, where, detail
 
 
 @dataclass
@@ -93,9 +58,10 @@ class Replay:
         sample: int = 0,
         seed: bytes = b"",
         signatures: bool = True,
+        judged: Judged = lambda receipt, terms: None,
     ) -> None:
         self._reader = Reader(published)
-        self._vouched, self._size, self._signatures = vouched, sample, signatures
+        self._vouched, self._size, self._signatures, self._judged = vouched, sample, signatures, judged
         self._chance = random.Random(seed)
         self._running = _Running()
         self._sample: list[tuple[Receipt, Attribution]] = []
@@ -158,9 +124,9 @@ class Replay:
     def _on_voucher(self, head: Head, content: dict[str, Any]) -> None:
         self._keys(content, "before", "consumer", "cumulative", "deadline", "key", "kind", "signature")
         voucher = Voucher(
-            _account(content["consumer"]),
-            _account(content["key"]),
-            _wei(content["cumulative"]),
+            account_of(content["consumer"]),
+            account_of(content["key"]),
+            wei(content["cumulative"]),
             Timestamp(content["deadline"]),
             unhexed(content["signature"]),
         )
@@ -171,7 +137,7 @@ class Replay:
                 "voucher",
                 f"not signed by {voucher.key}; of a contract wallet, the chain has to say that it was found good",
             )
-        self._vouchers.append((voucher, _wei(content["before"])))
+        self._vouchers.append((voucher, wei(content["before"])))
 
     def _on_receipt(self, head: Head, content: dict[str, Any]) -> None:
         self._keys(content, "attribution", "hash", "kind", "receipt", "shares", "signature")
@@ -192,13 +158,14 @@ class Replay:
         terms = self._terms.get(hexed(receipt.terms))
         if terms is None:
             self._differs("terms", f"receipt {hexed(name)}: its terms {hexed(receipt.terms)} are not in the document")
+        self._judged(receipt, terms)
         try:
             shares = shares_of(receipt.fee, terms, attribution)
         except Unpayable as error:
             self._differs("shares", f"receipt {hexed(name)}: {error}")
         listed = [[int(role), account, str(amount)] for role, account, amount in shares]
         if listed != content["shares"]:
-            self._differs("shares", f"receipt {hexed(name)}: {_first_difference(content['shares'], listed)}")
+            self._differs("shares", f"receipt {hexed(name)}: {first_difference(content['shares'], listed)}")
         running, index = self._running, self._counts["receipt"] - 1
         for role, account, amount in shares:
             running.amounts[role] += amount
@@ -221,8 +188,8 @@ class Replay:
     def _on_account(self, head: Head, content: dict[str, Any]) -> None:
         self._keys(content, "account", "before", "cumulative", "kind")
         self._ascends("account", "")
-        self._before.append((_account(content["account"]), _wei(content["before"])))
-        self._after.append((_account(content["account"]), _wei(content["cumulative"])))
+        self._before.append((account_of(content["account"]), wei(content["before"])))
+        self._after.append((account_of(content["account"]), wei(content["cumulative"])))
 
     def _draw(self, index: int, receipt: Receipt, attribution: Attribution) -> None:
         """Reservoir sampling: the number of receipts need not be known."""
@@ -327,31 +294,7 @@ class Replay:
 
     def _compare(self, kind: str, computed: object, claimed: object) -> None:
         if computed != claimed:
-            self._differs(kind, f"computed {_shown(computed)}, the document says {_shown(claimed)}")
+            self._differs(kind, f"computed {shown(computed)}, the document says {shown(claimed)}")
 
     def _differs(self, kind: str, detail: str) -> NoReturn:
         raise Difference(kind, self._where, detail)
-
-
-def _first_difference(said: Any, computed: list[list[Any]]) -> str:
-    rows: Iterator[tuple[Any, Any]] = zip(said, computed) if isinstance(said, list) else iter(())
-    for theirs, ours in rows:
-        if theirs != ours:
-            return f"share {theirs} has to be {ours}"
-    return f"{len(said) if isinstance(said, list) else said} shares in the place of {len(computed)}"
-
-
-def _account(value: Any) -> Address:
-    if not isinstance(value, str) or len(unhexed(value.lower(), 20)) != 20:
-        raise BadDocument(f"{value!r}: not an account")
-    return Address(value)
-
-
-def _wei(value: Any) -> Wei:
-    if not isinstance(value, str) or str(int(value)) != value or not 0 <= int(value) < 2**96:
-        raise BadDocument(f"{value!r}: not an amount of wei")
-    return Wei(int(value))
-
-
-def _shown(value: object) -> str:
-    return hexed(value) if isinstance(value, bytes) else str(value)

@@ -17,11 +17,13 @@ from typing import Any
 
 import orjson
 
+from oracle.settlement.differing import Difference, Judged, Vouched
 from oracle.settlement.document import hexed, unhexed
 from oracle.settlement.hashing import Statement, keccak
 from oracle.settlement.receipts import recovered
-from oracle.settlement.replay import Difference, Replay, Replayed, Vouched
+from oracle.settlement.replay import Replay, Replayed
 from oracle.store.cid import cid_of
+from oracle.store.paid import Receipt, Terms
 from oracle.types import Address, ChainId, Cid, Epoch, Hash32, Wei
 
 DOCUMENT, STATEMENT = "document.jsonl.zst", "statement.json"
@@ -94,21 +96,29 @@ class Signed:
         return b"".join(self.signatures[signer] for signer in sorted(self.signatures, key=lambda one: int(one, 16)))
 
 
-def verify_bundle(folder: Path, vouched: Vouched = lambda voucher: False) -> tuple[Replayed, Signed]:
+def _not_judged(receipt: Receipt, terms: Terms) -> None:
+    """Offline, the terms are the operator's word."""
+
+
+def verify_bundle(
+    folder: Path, vouched: Vouched = lambda voucher: False, judged: Judged = _not_judged
+) -> tuple[Replayed, Signed]:
     """Raises Difference at the first one."""
     try:
         written, published = (folder / STATEMENT).read_bytes(), (folder / DOCUMENT).read_bytes()
     except OSError as error:
         raise Difference("bytes", str(error.filename), f"cannot be read ({error.strerror})") from error
-    return verify(written, published, vouched)
+    return verify(written, published, vouched, judged)
 
 
-def verify(written: bytes, published: bytes, vouched: Vouched = lambda voucher: False) -> tuple[Replayed, Signed]:
+def verify(
+    written: bytes, published: bytes, vouched: Vouched = lambda voucher: False, judged: Judged = _not_judged
+) -> tuple[Replayed, Signed]:
     signed = Signed.from_json(written)
     name = cid_of(published)
     if name != signed.document:
         raise Difference("bytes", DOCUMENT, f"its name is {name}, the statement speaks of {signed.document}")
-    replayed = Replay(BytesIO(published), vouched).run()
+    replayed = Replay(BytesIO(published), vouched, judged=judged).run()
     require_statement(replayed, signed)
     return replayed, signed
 

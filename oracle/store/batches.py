@@ -26,13 +26,14 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    func,
     insert,
     select,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from oracle.errors import NeedsPerson, Stop
+from oracle.errors import NeedsPerson, Retry, Stop
 from oracle.store.columns import METADATA, AddressColumn, Document, HashColumn, Id, Time, WeiColumn
 from oracle.store.intents import INTENTS
 from oracle.types import Address, ChainId, Cid, Epoch, Hash32, Timestamp, Wei
@@ -105,6 +106,10 @@ class WrongBatchState(Stop):
     """A batch is not where its next step expected it: another daemon, or a fault in this code."""
 
 
+class Overtaken(Retry):
+    """Another daemon has done this step."""
+
+
 class NoSuchBatch(NeedsPerson):
     """Nothing is known of it."""
 
@@ -172,6 +177,13 @@ def batches(connection: Connection, chain: ChainId, *states: State) -> list[Batc
         .order_by(BATCHES.c.epoch, BATCHES.c.attempt)
     )
     return [_batch(row) for row in found]
+
+
+def count_by_state(connection: Connection, chain: ChainId) -> dict[str, int]:
+    """Every state, also those that no batch is in: a metric does not vanish."""
+    asked = select(BATCHES.c.state, func.count()).where(BATCHES.c.chain == chain).group_by(BATCHES.c.state)
+    found = {row[0]: row[1] for row in connection.execute(asked)}
+    return {state.value: found.get(state.value, 0) for state in State}
 
 
 def batch(connection: Connection, number: int, lock: bool = False) -> Batch:

@@ -214,10 +214,21 @@ def move(connection: Connection, position: int, state: str, **changed: Any) -> N
         raise WrongState(f"model at {position}: cannot become {state}; allowed is from {' or '.join(allowed)}")
 
 
+def set_number(connection: Connection, chain: ChainId, name: str, builder: Address, model: int) -> int:
+    """The registry has given it one; says how many versions of this builder were waiting for it."""
+    waiting = (MODELS.c.chain == chain, MODELS.c.name == name, MODELS.c.builder == builder, MODELS.c.model.is_(None))
+    return connection.execute(update(MODELS).where(*waiting).values(model=model)).rowcount
+
+
 def set_price(connection: Connection, chain: ChainId, model: int, prices: tuple[Wei, Wei]) -> None:
     """Of every version: the registry has one price for a model."""
     changed = {"input_price": prices[0], "output_price": prices[1]}
     connection.execute(update(MODELS).where(MODELS.c.chain == chain, MODELS.c.model == model).values(changed))
+
+
+def set_builder(connection: Connection, chain: ChainId, model: int, builder: Address) -> None:
+    """The registry knows another one for it from now on."""
+    connection.execute(update(MODELS).where(MODELS.c.chain == chain, MODELS.c.model == model).values(builder=builder))
 
 
 def count_by_state(connection: Connection) -> dict[str, int]:

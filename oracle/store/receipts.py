@@ -10,9 +10,8 @@ later one too. `content` is canonical JSON of what the operator signed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any
 
 import orjson
 from sqlalchemy import (
@@ -27,7 +26,6 @@ from sqlalchemy import (
     UniqueConstraint,
     bindparam,
     delete,
-    func,
     insert,
     select,
     update,
@@ -36,8 +34,26 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from oracle.errors import NeedsPerson, Stop
 from oracle.store.columns import METADATA, AddressColumn, HashColumn, Id, WeiColumn
+from oracle.store.paid import (
+    RECEIPT_FIELDS,
+    Attribution,
+    Credit,
+    Found,
+    Lane,
+    LaneStep,
+    Receipt,
+    Stored,
+    Terms,
+    Voucher,
+)
 from oracle.store.prepared import Prepared
-from oracle.types import Address, BasisPoints, ChainId, Hash32, Timestamp, Wei
+from oracle.types import ChainId, Hash32, Timestamp, Wei
+
+__all__ = [
+    "RECEIPT_FIELDS", "Attribution", "Credit", "Found", "Lane", "LaneStep", "NoSuchReceipt", "OtherReceipt", "Receipt",
+    "Stored", "Terms", "Voucher", "find", "fix_attribution", "forget_vouchers", "keep_voucher", "put_receipt",
+    "put_terms", "terms", "vouchers",
+]  # fmt: skip
 
 TERMS = Table(
     "receipt_terms",
@@ -45,6 +61,7 @@ TERMS = Table(
     Column("hash", HashColumn, primary_key=True),
     Column("content", LargeBinary, nullable=False),
 )
+
 
 RECEIPTS = Table(
     "receipts",
@@ -63,8 +80,13 @@ RECEIPTS = Table(
     # One answer, one receipt: whoever asks twice with one key is charged once.
     UniqueConstraint("chain", "id"),
 )
+
+
 Index("ix_receipts_lane", RECEIPTS.c.chain, RECEIPTS.c.consumer, RECEIPTS.c.key, RECEIPTS.c.lane_total)
+
+
 Index("ix_receipts_batch", RECEIPTS.c.batch, RECEIPTS.c.hash)
+
 
 # Apart from the rows that closing an epoch walks and marks: a million of them would otherwise be two gigabytes.
 CONTENTS = Table(
@@ -75,6 +97,7 @@ CONTENTS = Table(
     Column("signature", LargeBinary, nullable=False),
     Column("attribution", LargeBinary),
 )
+
 
 VOUCHERS = Table(
     "vouchers",
@@ -94,171 +117,6 @@ class OtherReceipt(Stop):
 
 class NoSuchReceipt(NeedsPerson):
     """Nothing is known of it."""
-
-
-class Lane(NamedTuple):
-    consumer: Address
-    key: Address
-
-
-class Credit(NamedTuple):
-    """What attribution says of one contribution. `holder` is the earliest owner of its near-duplicate cluster."""
-
-    contribution: Hash32
-    owner: Address
-    weight: int
-    holder: Address | None = None
-
-    @property
-    def account(self) -> Address:
-        return self.owner if self.holder is None else self.holder
-
-
-@dataclass(frozen=True)
-class Attribution:
-    """Integer weights: attribution turned its scores into them, and no float comes below that line."""
-
-    credits: tuple[Credit, ...] = ()
-    unattributed: int = 0
-
-    @property
-    def weight(self) -> int:
-        return self.unattributed + sum(credit.weight for credit in self.credits)
-
-    def as_json(self) -> bytes:
-        listed = [
-            ["0x" + c.contribution.hex(), c.owner, str(c.weight), c.holder] for c in sorted(self.credits, key=_order)
-        ]
-        return orjson.dumps({"credits": listed, "unattributed": str(self.unattributed)})
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Attribution:
-        credited = tuple(
-            Credit(Hash32(bytes.fromhex(name[2:])), owner, int(weight), holder)
-            for name, owner, weight, holder in content["credits"]
-        )
-        return cls(credited, int(content["unattributed"]))
-
-
-@dataclass(frozen=True)
-class Terms:
-    """Who has a part in a version's fees, as the registries said at the time of the answer."""
-
-    split: tuple[BasisPoints, ...]  # six, in the order of the contracts' roles without Commons
-    builder: Address
-    treasury: Address
-    commons: Address
-    upstream: tuple[tuple[Address, int], ...] = ()
-    reviewers: tuple[tuple[Address, int], ...] = ()
-    attestors: tuple[tuple[Address, int], ...] = ()
-
-    def as_json(self) -> bytes:
-        content: dict[str, Any] = {**vars(self), "split": list(self.split)}
-        for name in ("upstream", "reviewers", "attestors"):
-            content[name] = [[account, str(weight)] for account, weight in sorted(content[name])]
-        return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Terms:
-        closed: dict[str, Any] = {
-            name: tuple((account, int(weight)) for account, weight in content[name])
-            for name in ("upstream", "reviewers", "attestors")
-        }
-        named: dict[str, Any] = {name: content[name] for name in ("builder", "treasury", "commons")}
-        return cls(split=tuple(BasisPoints(part) for part in content["split"]), **named, **closed)
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """What one answer cost and how it was made; hashes in the place of texts."""
-
-    id: Hash32
-    consumer: Address
-    key: Address
-    model: int
-    version: int
-    weights: Hash32
-    prompt: Hash32
-    output: Hash32
-    prompt_tokens: int
-    output_tokens: int
-    input_price: Wei
-    output_price: Wei
-    fee: Wei
-    lane_total: Wei
-    terms: Hash32
-    conditions: Hash32
-    code: Hash32
-    served_at: Timestamp
-
-    def as_json(self) -> bytes:
-        content = {name: "0x" + v.hex() if isinstance(v, bytes) else v for name, v in vars(self).items()}
-        for name in _AMOUNTS:
-            content[name] = str(content[name])
-        return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Receipt:
-        values = dict(content)
-        for name in _HASHES:
-            values[name] = bytes.fromhex(values[name][2:])
-        for name in _AMOUNTS:
-            values[name] = int(values[name])
-        return cls(**values)
-
-    @property
-    def lane(self) -> Lane:
-        return Lane(self.consumer, self.key)
-
-
-@dataclass(frozen=True)
-class Voucher:
-    """ "The operator may take up to `cumulative` of mine, in total", by the lane's key."""
-
-    consumer: Address
-    key: Address
-    cumulative: Wei
-    deadline: Timestamp
-    signature: bytes
-
-    @property
-    def lane(self) -> Lane:
-        return Lane(self.consumer, self.key)
-
-
-class Stored(NamedTuple):
-    """A receipt as it goes into a batch: canonical bytes, not yet parsed."""
-
-    hash: Hash32
-    content: bytes
-    signature: bytes
-    attribution: bytes
-
-
-@dataclass(frozen=True)
-class Found:
-    """A receipt with what became of it. `attribution` is None until it is fixed, `batch` until one took it."""
-
-    hash: Hash32
-    receipt: Receipt
-    signature: bytes
-    state: str
-    attribution: Attribution | None
-    batch: int | None
-
-
-class LaneStep(NamedTuple):
-    """One receipt's place in its lane."""
-
-    lane: Lane
-    total: Wei
-    fee: Wei
-    final: bool
-
-
-_AMOUNTS = ("fee", "lane_total", "input_price", "output_price")
-_HASHES = ("id", "weights", "prompt", "output", "terms", "conditions", "code")
-RECEIPT_FIELDS = tuple(sorted(field.name for field in fields(Receipt)))
 
 
 def put_terms(connection: Connection, name: Hash32, terms: Terms) -> None:
@@ -316,7 +174,7 @@ def put_receipt(connection: Connection, chain: ChainId, name: Hash32, receipt: R
 def fix_attribution(connection: Connection, chain: ChainId, name: Hash32, attribution: Attribution) -> None:
     """The receipt is final. Attribution is fixed once: what was paid for cannot be reckoned anew."""
     content = attribution.as_json()
-    if _final(connection, chain, name, content, RECEIPTS.c.state == "delivered"):
+    if finalise(connection, chain, name, content, RECEIPTS.c.state == "delivered"):
         return
     row = connection.execute(_WHOLE.where(*_named(chain, name))).one_or_none()
     if row is None:
@@ -340,30 +198,6 @@ def find(connection: Connection, chain: ChainId, identity: Hash32) -> Found | No
     return Found(row.hash, receipt, bytes(row.signature), row.state, fixed, row.batch)
 
 
-# What settlement asks
-
-
-def lane_steps(connection: Connection, chain: ChainId) -> Iterator[LaneStep]:
-    """Receipts that are in no batch, by lane and in the order of their lane."""
-    asked = (
-        select(RECEIPTS.c.consumer, RECEIPTS.c.key, RECEIPTS.c.lane_total, RECEIPTS.c.fee, RECEIPTS.c.state)
-        .where(RECEIPTS.c.chain == chain, RECEIPTS.c.batch.is_(None))
-        .order_by(RECEIPTS.c.consumer, RECEIPTS.c.key, RECEIPTS.c.lane_total, RECEIPTS.c.fee.desc())
-    )
-    for consumer, key, total, fee, state in connection.execute(asked.execution_options(yield_per=20_000)):
-        yield LaneStep(Lane(consumer, key), total, fee, state == "final")
-
-
-def settled_totals(connection: Connection, chain: ChainId) -> dict[Lane, Wei]:
-    """How far each lane has come into batches."""
-    found = connection.execute(
-        select(RECEIPTS.c.consumer, RECEIPTS.c.key, func.max(RECEIPTS.c.lane_total))
-        .where(RECEIPTS.c.chain == chain, RECEIPTS.c.batch.is_not(None))
-        .group_by(RECEIPTS.c.consumer, RECEIPTS.c.key)
-    )
-    return {Lane(consumer, key): Wei(int(total)) for consumer, key, total in found}
-
-
 def vouchers(connection: Connection, chain: ChainId) -> dict[Lane, list[Voucher]]:
     """By lane, the lowest first."""
     found: dict[Lane, list[Voucher]] = {}
@@ -372,12 +206,6 @@ def vouchers(connection: Connection, chain: ChainId) -> dict[Lane, list[Voucher]
         kept = Voucher(row.consumer, row.key, Wei(row.cumulative), Timestamp(row.deadline), bytes(row.signature))
         found.setdefault(kept.lane, []).append(kept)
     return found
-
-
-def unpaid_lanes(connection: Connection, chain: ChainId) -> set[Lane]:
-    """Those that have a receipt in no batch."""
-    asked = select(RECEIPTS.c.consumer, RECEIPTS.c.key).where(RECEIPTS.c.chain == chain, RECEIPTS.c.batch.is_(None))
-    return {Lane(consumer, key) for consumer, key in connection.execute(asked.distinct())}
 
 
 def forget_vouchers(connection: Connection, chain: ChainId, settled: Iterable[tuple[Lane, Wei]]) -> None:
@@ -393,74 +221,10 @@ def forget_vouchers(connection: Connection, chain: ChainId, settled: Iterable[tu
         connection.execute(old, lanes)
 
 
-def take(connection: Connection, chain: ChainId, batch: int, reach: Mapping[Lane, Wei]) -> int:
-    """Puts every final receipt up to a lane's reach into a batch, unless it is in one; says how many."""
-    before = _count(connection, batch)
-    if reach:
-        connection.execute(
-            update(RECEIPTS)
-            .where(
-                RECEIPTS.c.chain == chain,
-                RECEIPTS.c.consumer == bindparam("of_consumer"),
-                RECEIPTS.c.key == bindparam("of_key"),
-                RECEIPTS.c.lane_total <= bindparam("reach"),
-                RECEIPTS.c.state == "final",
-                RECEIPTS.c.batch.is_(None),
-            )
-            .values(batch=batch),
-            [
-                {"of_consumer": lane.consumer, "of_key": lane.key, "reach": total}
-                for lane, total in sorted(reach.items())
-            ],
-        )
-    return _count(connection, batch) - before
-
-
-def restore(
-    connection: Connection,
-    chain: ChainId,
-    batch: int,
-    paid: Iterable[tuple[Hash32, Receipt, bytes, Attribution]],
-) -> int:
-    """What a published batch paid, whether this database still knew of it or not; says how many."""
-    count = 0
-    for name, receipt, signature, attribution in paid:
-        put_receipt(connection, chain, name, receipt, signature)
-        count += _final(connection, chain, name, attribution.as_json(), batch=batch)
-    return count
-
-
-def release(connection: Connection, batch: int) -> int:
-    """The batch was stopped: its receipts wait for the next one."""
-    return connection.execute(update(RECEIPTS).where(RECEIPTS.c.batch == batch).values(batch=None)).rowcount
-
-
-def of_batch(connection: Connection, batch: int) -> Iterator[Stored]:
-    """In the order of their hashes, which is that of the batch."""
-    asked = (
-        select(RECEIPTS.c.hash, CONTENTS.c.content, CONTENTS.c.signature, CONTENTS.c.attribution)
-        .join(CONTENTS, CONTENTS.c.receipt == RECEIPTS.c.position)
-        .where(RECEIPTS.c.batch == batch)
-        .order_by(RECEIPTS.c.hash)
-    )
-    for row in connection.execute(asked.execution_options(yield_per=20_000)):
-        yield Stored(row[0], bytes(row[1]), bytes(row[2]), bytes(row[3]))
-
-
-def waiting(connection: Connection, chain: ChainId) -> dict[str, int]:
-    """Receipts in no batch, by state."""
-    found = connection.execute(
-        select(RECEIPTS.c.state, func.count())
-        .where(RECEIPTS.c.chain == chain, RECEIPTS.c.batch.is_(None))
-        .group_by(RECEIPTS.c.state)
-    )
-    return {row[0]: row[1] for row in found}
-
-
 _WHOLE = select(RECEIPTS, CONTENTS).join(CONTENTS, CONTENTS.c.receipt == RECEIPTS.c.position)
 
 
-def _final(
+def finalise(
     connection: Connection,
     chain: ChainId,
     name: Hash32,
@@ -480,16 +244,8 @@ def _final(
     return moved is not None
 
 
-def _count(connection: Connection, batch: int) -> int:
-    return int(connection.execute(select(func.count()).where(RECEIPTS.c.batch == batch)).scalar_one())
-
-
 def _named(chain: ChainId, name: Hash32) -> tuple[Any, ...]:
     return RECEIPTS.c.chain == chain, RECEIPTS.c.hash == name
-
-
-def _order(credit: Credit) -> tuple[Hash32, str, int, str]:
-    return credit.contribution, credit.owner, credit.weight, credit.holder or ""
 
 
 def _dialect(connection: Connection) -> Any:

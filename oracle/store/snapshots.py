@@ -168,6 +168,11 @@ def put_use(connection: Connection, use: Use) -> None:
     connection.execute(insert(USES).values(**{**vars(use), "live": int(use.live)}))
 
 
+def end_use(connection: Connection, model: Hash32) -> None:
+    """It was withdrawn: the record of what it was trained on remains."""
+    connection.execute(update(USES).where(USES.c.model == model).values(live=0))
+
+
 def uses_of(connection: Connection, datanet: DatanetId, versions: Sequence[int]) -> list[Use]:
     asked = select(USES).where(USES.c.datanet == datanet, USES.c.version.in_(versions)).order_by(USES.c.name)
     return [Use(row.datanet, row.version, row.model, row.name, bool(row.live)) for row in connection.execute(asked)]

@@ -3,6 +3,7 @@
 import fixtures.chance
 from fixtures.anvil import anvil
 from fixtures.databases import database, database_url, postgres_url
+from fixtures.encoders import minilm
 from fixtures.queues import home, private_redis
 from fixtures.suite import suite, suite_state
 
@@ -12,6 +13,7 @@ __all__ = [
     "database_url",
     "fixtures",
     "home",
+    "minilm",
     "postgres_url",
     "private_redis",
     "suite",

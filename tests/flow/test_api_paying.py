@@ -28,7 +28,7 @@ from oracle.client.paying import OverLimit, Vouchers
 from oracle.client.receipts import check
 from oracle.client.wallet import Lane, Wallet
 from oracle.settlement.coverage import LATEST, Funds, covered
-from oracle.store import calls, receipts, work
+from oracle.store import calls, owing, receipts, work
 from oracle.types import Address, ChainId, Hash32, Timestamp, Wei
 
 ASKED = [{"role": "user", "content": "Who wrote this?"}]
@@ -74,7 +74,7 @@ def found(shop: Shop, identity: str) -> receipts.Found:
 
 def of_wallet(shop: Shop, wallet: Wallet) -> list[receipts.LaneStep]:
     with shop.database.reading() as connection:
-        steps = list(receipts.lane_steps(connection, ChainId(CHAIN)))
+        steps = list(owing.lane_steps(connection, ChainId(CHAIN)))
     return [step for step in steps if step.lane.consumer == wallet.address]
 
 

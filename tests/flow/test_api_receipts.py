@@ -26,7 +26,7 @@ from oracle.datanets.policy import Policy
 from oracle.serving.errors import Busy
 from oracle.serving.types import Finish, Finished, Generated, RequestId, Token
 from oracle.settlement.hashing import keccak
-from oracle.store import answers, api_keys, contributions, datanets, receipts
+from oracle.store import answers, api_keys, contributions, datanets, owing
 from oracle.store.api_keys import ApiKey
 from oracle.types import ChainId, DatanetId, Hash32, Timestamp, Wei
 
@@ -151,7 +151,7 @@ def test_api_key__when_revoked__then_it_pays_nothing_more(world: Any) -> None:
     world.app.state.front._opened.api_keys.forget()
     assert get(world, "/v1/account", key).json()["error"]["code"] == "api_key_revoked"
     with world.database.reading() as connection:
-        assert len(list(receipts.lane_steps(connection, ChainId(CHAIN)))) == 1
+        assert len(list(owing.lane_steps(connection, ChainId(CHAIN)))) == 1
 
 
 class Endless(Counting):
@@ -198,7 +198,7 @@ def test_client__when_it_goes_away_in_the_middle__then_it_pays_what_it_got_and_t
         eventually("the engine is free", lambda: not engine.sinks)
         eventually("the call is over", lambda: not app.state.front._opened.running)
         with ground.database.reading() as connection:
-            assert len(list(receipts.lane_steps(connection, ChainId(CHAIN)))) == charged
+            assert len(list(owing.lane_steps(connection, ChainId(CHAIN)))) == charged
 
 
 class Full(Counting):
@@ -219,4 +219,4 @@ def test_engine__when_its_line_is_full__then_the_stock_client_is_told_when_to_co
             ask(world, opened_key(world, Wallet.new()))
         assert full.value.response.headers["retry-after"] == "3" and full.value.code == "engine_busy"
         with ground.database.reading() as connection:
-            assert list(receipts.lane_steps(connection, ChainId(CHAIN))) == []
+            assert list(owing.lane_steps(connection, ChainId(CHAIN))) == []

@@ -18,9 +18,11 @@ from oracle.errors import NeedsPerson
 from oracle.settlement.adopt import adopt
 from oracle.settlement.attest import AlreadySigned, NotPaidYet, Opinion
 from oracle.settlement.claims import ClaimBook
-from oracle.settlement.post import Braked, ChainIsAhead, Pace, Settler, accept, signed
+from oracle.settlement.opinions import accept, signed
+from oracle.settlement.pace import Braked, Pace
+from oracle.settlement.post import ChainIsAhead, Settler
 from oracle.settlement.verify import verify
-from oracle.store import batches, receipts
+from oracle.store import batches, owing, receipts
 from oracle.store.batches import State
 from oracle.store.database import Database
 from oracle.store.intents import INTENTS
@@ -151,7 +153,7 @@ def test_settle__when_a_consumer_withdraws_what_it_owes__then_the_others_are_pai
     paid = sum(total for lane, total in stage.world.totals.items() if lane.consumer != gone.address)
     assert batch.total == paid == stage.suite.read("RewardDistributor", "ledger")[0]
     with stage.database.reading() as connection:
-        assert receipts.waiting(connection, ChainId(CHAIN)) == {"final": 3}
+        assert owing.waiting(connection, ChainId(CHAIN)) == {"final": 3}
 
 
 def test_settle__when_the_database_is_yesterdays__then_says_so_and_pays_nobody_twice(
@@ -180,6 +182,29 @@ def test_settle__when_the_database_is_yesterdays__then_says_so_and_pays_nobody_t
     stage.finish(restored)
     stage.require_settled(stage.active())
     yesterday.close()
+
+
+def test_settle__when_the_database_is_from_before_its_own_root_was_posted__then_goes_on_with_it(
+    stage: Stage, tmp_path: Path
+) -> None:
+    """Attestors have signed this epoch already, and sign nothing more: the chain's word stands for theirs."""
+    settler = stage.settler()
+    stage.serve()
+    batch = stage.until(settler, State.PUBLISHED, attesting=False)
+    with stage.database.engine.connect() as connection:
+        connection.exec_driver_sql("ROLLBACK")
+        connection.exec_driver_sql(f"VACUUM INTO '{tmp_path}/older.db'")
+    stage.until(settler, State.POSTED)
+    older = Database(f"sqlite:///{tmp_path}/older.db")
+    restored = Settler(older, stage.blobs, stage.onchain, stage.world.operator.address, Pace())
+    assert "the chain has its root already" in (restored.advance() or "")
+    assert (restored.advance() or "").startswith("posted")
+    stage.wait(700)
+    assert (restored.advance() or "").startswith("active")
+    with older.reading() as connection:
+        active = batches.newest(connection, ChainId(CHAIN), State.ACTIVE)
+    assert active is not None and (active.id, active.root) == (batch.id, batch.root)
+    older.close()
 
 
 def test_settle__when_more_than_the_brake_allows__then_waits_for_a_person(stage: Stage) -> None:

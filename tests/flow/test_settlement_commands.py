@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from eth_account import Account
 from unit.settlement.stage import ATTESTORS, Stage
 
 from fixtures.anvil import KEYS
+from fixtures.keystores import keystore
 from fixtures.suite import Suite
 from oracle.cli import main
 from oracle.store.batches import State
@@ -22,19 +22,14 @@ class Shell:
     """One person's environment: a home, a key, the node."""
 
     def __init__(self, stage: Stage, folder: Path, secret: bytes, database: str = "") -> None:
-        folder.mkdir(parents=True)
-        keystore, password = folder / "key.json", folder / "password"
-        keystore.write_text(json.dumps(Account.encrypt(secret, "open", kdf="pbkdf2", iterations=2)))
-        password.write_text("open")
-        keystore.chmod(0o600)
-        password.chmod(0o600)
+        key, password = keystore(folder, secret)
         self.environment = {
             "OPENLEDGER_HOME": str(folder),
             "OPENLEDGER_DATABASE_URL": database,
             "OPENLEDGER_BLOBS": str(stage.folder / "blobs"),
             "OPENLEDGER_RPC_URLS": stage.suite.anvil.url,
             "OPENLEDGER_DEPLOYMENTS": str(stage.suite.deployments),
-            "OPENLEDGER_KEYSTORE": str(keystore),
+            "OPENLEDGER_KEYSTORE": str(key),
             "OPENLEDGER_PASSWORD_FILE": str(password),
         }
 
@@ -65,6 +60,7 @@ def on(stage: Stage, operator: Shell, *words: str) -> None:
 
 def test_commands__from_receipts_to_a_claim__then_each_says_what_it_did(stage: Stage, tmp_path: Path) -> None:
     operator = Shell(stage, tmp_path / "operator", stage.world.operator.secret, f"sqlite:///{tmp_path}/ledger.db")
+    stage.serve_under_true_terms()
     stage.serve()
     assert "9 receipts" in operator.says("settle", "difference")
     on(stage, operator, "--close-now")
@@ -76,7 +72,8 @@ def test_commands__from_receipts_to_a_claim__then_each_says_what_it_did(stage: S
         attestor = Shell(stage, tmp_path / one.name, one.secret)
         opinion = tmp_path / f"opinion{number}.json"
         said = attestor.says("attest", str(bundle), "--operator", stage.world.operator.address, "--out", str(opinion))
-        assert "signature: 0x" in said and "no attribution was recomputed" in said
+        assert "signature: 0x" in said and "attribution not recomputed for 9 of 9: " in said
+        assert "9  judged by the registries" in said
         assert f"vouched for by {one.address}" in operator.says("settle", "accept", str(opinion))
     stranger = Shell(stage, tmp_path / "stranger", bytes.fromhex(KEYS[3][2:]))
     stranger.says("attest", str(bundle), "--out", str(tmp_path / "strange.json"))
@@ -92,10 +89,8 @@ def test_commands__from_receipts_to_a_claim__then_each_says_what_it_did(stage: S
     on(stage, operator)
 
     assert "3  attestors' signatures" in operator.says("verify", str(bundle))
+    assert "9  receipts whose terms" in stranger.says("verify", "--registries", str(bundle))
     earned = stage.world.owed[stage.world.builder]
-    database = Database(f"sqlite:///{tmp_path}/stranger/ledger.db")
-    database.upgrade()
-    database.close()
     said = json.loads(stranger.says("statement", "--json", "--bundle", str(bundle), stage.world.builder))
     assert said["claimable"] == str(earned)
     advice = stranger.run("claim", "--bundle", str(bundle), "--price", "9000000000", stage.world.builder)

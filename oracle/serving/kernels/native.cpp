@@ -4,6 +4,7 @@
 // called through ctypes. What a row gets never depends on which other rows stand beside it: every sum runs in an order
 // that only the row's own length and the shape of the model decide. Row blocks share loads, never sums.
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <vector>
@@ -102,6 +103,24 @@ struct Group {
 struct Run {
     int32_t slot, first, count;
 };
+
+// The rows of one bucket of slots in one batch.
+struct Part {
+    const Group* groups;  // layer × groups + group
+    const void* arena;
+    const float* scales;  // [slots, scale_stride]
+    int64_t scale_stride;
+    const Run* runs;
+    int32_t count;
+};
+
+struct Batch {
+    const Part* parts;
+    const int64_t *positions, *places;  // of each token; a place is block × 16 + offset
+    const int32_t *tables, *lengths;    // of each decoding row: its blocks, and how many keys it sees
+    int64_t table_stride;
+    int32_t part_count, threads, tokens, decoding;
+};
 }
 
 namespace {
@@ -147,20 +166,32 @@ void expand(const T* b, const float* h, int64_t h_stride, int64_t outputs, int r
     }
 }
 
+// Rows that pass through a stage together: what one step leaves in the caches the next one finds there.
+constexpr int CHUNK = 48;
+constexpr int BLOCK = 24;  // rows whose shrunken inputs wait together for B
+
+// The adapters of one part in rows `begin` to `end`.
 template <typename T>
-void delta_runs(const Group& g, const T* arena, const float* scales, int64_t scale_stride, const Run* runs, int begin,
-                int end, const float* x, int64_t x_stride, float* y, int64_t y_stride) {
-    constexpr int BLOCK = 24;  // rows whose shrunken inputs wait together for B
+void delta_part(const Part& p, int32_t group, int64_t begin, int64_t end, const float* x, int64_t x_stride, float* y,
+                int64_t y_stride) {
+    const Group& g = p.groups[group];
+    const T* arena = (const T*)p.arena;
     const int64_t a_module = (int64_t)g.rank * g.inputs, width = (int64_t)g.modules * g.rank;
-    std::vector<float> h(BLOCK * width);
-    for (int n = begin; n < end; n++) {
-        const T* slot = arena + runs[n].slot * g.slot_stride;
+    thread_local std::vector<float> h;
+    h.resize(BLOCK * width);
+    const Run* after = std::lower_bound(p.runs, p.runs + p.count, begin, [](const Run& r, int64_t row) {
+        return r.first + r.count <= row;
+    });
+    for (int n = after - p.runs; n < p.count && p.runs[n].first < end; n++) {
+        const Run& run = p.runs[n];
+        const T* slot = arena + run.slot * g.slot_stride;
         const T* a = slot + g.a_offset;
-        const float* scale = scales + runs[n].slot * scale_stride + g.first_scale;
-        for (int done = 0; done < runs[n].count; done += BLOCK) {
-            const int rows = runs[n].count - done < BLOCK ? runs[n].count - done : BLOCK;
-            const float* x0 = x + (runs[n].first + done) * x_stride;
-            float* y0 = y + (runs[n].first + done) * y_stride;
+        const float* scale = p.scales + run.slot * p.scale_stride + g.first_scale;
+        const int64_t last = std::min<int64_t>(run.first + run.count, end);
+        for (int64_t first = std::max<int64_t>(run.first, begin); first < last; first += BLOCK) {
+            const int rows = std::min<int64_t>(last - first, BLOCK);
+            const float* x0 = x + first * x_stride;
+            float* y0 = y + first * y_stride;
             // While A is read, the group's B (it follows A) is fetched; while B is read, the next run's A.
             Ahead ahead = {(const char*)(slot + g.b_offset[0])};
             for (int m = 0; m < g.modules; m++) {
@@ -175,7 +206,7 @@ void delta_runs(const Group& g, const T* arena, const float* scales, int64_t sca
                 if (rows - i == 1)
                     shrink<T, 1>(am, x0 + i * x_stride, x_stride, g.inputs, g.rank, scale[m], hm + i * width, width, ahead);
             }
-            ahead = {(const char*)(arena + runs[n + 1 < end ? n + 1 : n].slot * g.slot_stride + g.a_offset)};
+            ahead = {(const char*)(arena + p.runs[n + 1 < p.count ? n + 1 : n].slot * g.slot_stride + g.a_offset)};
             for (int m = 0; m < g.modules; m++) {
                 if (scale[m] == 0.0f) continue;
                 expand(slot + g.b_offset[m], h.data() + m * g.rank, width, g.outputs[m], g.rank, y0 + g.columns[m],
@@ -185,28 +216,29 @@ void delta_runs(const Group& g, const T* arena, const float* scales, int64_t sca
     }
 }
 
+// y += scale × (x · Aᵀ) · B for every row that has an adapter, then `then` for every row, a chunk of rows at a time.
+// Absent modules have scale 0 and are not read.
+template <typename Then>
+void delta_then(const Batch* batch, int32_t group, const float* x, int64_t x_stride, float* y, int64_t y_stride,
+                const Then& then) {
+    const int chunks = (batch->tokens + CHUNK - 1) / CHUNK;
+#pragma omp parallel for num_threads(batch->threads) if (batch->threads > 1)
+    for (int c = 0; c < chunks; c++) {
+        const int64_t begin = (int64_t)c * CHUNK, end = std::min<int64_t>(begin + CHUNK, batch->tokens);
+        for (int i = 0; i < batch->part_count; i++) {
+            const Part& p = batch->parts[i];
+            if (p.groups[group].bf16)
+                delta_part<uint16_t>(p, group, begin, end, x, x_stride, y, y_stride);
+            else
+                delta_part<float>(p, group, begin, end, x, x_stride, y, y_stride);
+        }
+        for (int64_t t = begin; t < end; t++) then(t);
+    }
+}
 
 }  // namespace
 
 extern "C" {
-
-// The rows of one bucket of slots in one batch.
-struct Part {
-    const Group* groups;  // layer × groups + group
-    const void* arena;
-    const float* scales;  // [slots, scale_stride]
-    int64_t scale_stride;
-    const Run* runs;
-    int32_t count;
-};
-
-struct Batch {
-    const Part* parts;
-    const int64_t *positions, *places;  // of each token; a place is block × 16 + offset
-    const int32_t *tables, *lengths;    // of each decoding row: its blocks, and how many keys it sees
-    int64_t table_stride;
-    int32_t part_count, threads, tokens, decoding;
-};
 
 // One layer's memory: keys [blocks, kv_heads, dim, 16], values [blocks, kv_heads, 16, dim]; cosines, sines [positions, dim / 2].
 struct Pages {
@@ -215,20 +247,9 @@ struct Pages {
     int32_t heads, kv_heads, dim;
 };
 
-// y += scale × (x · Aᵀ) · B for every row of every run. Absent modules have scale 0 and are not read.
+// The adapters alone.
 void delta(const Batch* batch, int32_t group, const float* x, int64_t x_stride, float* y, int64_t y_stride) {
-    for (int i = 0; i < batch->part_count; i++) {
-        const Part& p = batch->parts[i];
-        const Group& g = p.groups[group];
-#pragma omp parallel for num_threads(batch->threads) if (batch->threads > 1)
-        for (int t = 0; t < batch->threads; t++) {
-            const int begin = (int64_t)p.count * t / batch->threads, end = (int64_t)p.count * (t + 1) / batch->threads;
-            if (g.bf16)
-                delta_runs(g, (const uint16_t*)p.arena, p.scales, p.scale_stride, p.runs, begin, end, x, x_stride, y, y_stride);
-            else
-                delta_runs(g, (const float*)p.arena, p.scales, p.scale_stride, p.runs, begin, end, x, x_stride, y, y_stride);
-        }
-    }
+    delta_then(batch, group, x, x_stride, y, y_stride, [](int64_t) {});
 }
 }
 
@@ -299,9 +320,9 @@ extern "C" {
 // A prompt's tokens attend elsewhere, with matrices.
 void attention(const Batch* batch, const Pages* p, int32_t group, const float* x, int64_t x_stride, float* qkv,
                int64_t stride, float* out, int64_t out_stride) {
-    delta(batch, group, x, x_stride, qkv, stride);
-    for (int t = 0; t < batch->tokens; t++)
+    delta_then(batch, group, x, x_stride, qkv, stride, [=](int64_t t) {
         rotate_and_store(*p, qkv + t * stride, batch->positions[t], batch->places[t]);
+    });
 #pragma omp parallel for num_threads(batch->threads) if (batch->threads > 1)
     for (int row = 0; row < batch->decoding; row++) {
         std::vector<float> scores(batch->lengths[row] + LANES);
@@ -314,9 +335,7 @@ void attention(const Batch* batch, const Pages* p, int32_t group, const float* x
 // residual += y, with adapters; out = the residual, root-mean-square normalised.
 void add_norm(const Batch* batch, int32_t group, const float* x, int64_t x_stride, float* y, float* residual,
               const float* weight, float epsilon, float* out, int64_t hidden) {
-    delta(batch, group, x, x_stride, y, hidden);
-#pragma omp parallel for num_threads(batch->threads) if (batch->threads > 1)
-    for (int t = 0; t < batch->tokens; t++) {
+    delta_then(batch, group, x, x_stride, y, hidden, [=](int64_t t) {
         float *r = residual + t * hidden, *to = out + t * hidden;
         const float* more = y + t * hidden;
         Vec squares[2] = {};
@@ -328,14 +347,12 @@ void add_norm(const Batch* batch, int32_t group, const float* x, int64_t x_strid
         const float mean = sum(squares[0] + squares[1]) / (float)hidden;
         const float factor = 1.0f / __builtin_sqrtf(mean + epsilon);
         for (int64_t i = 0; i < hidden; i += LANES) store(to + i, load(weight + i) * (load(r + i) * factor));
-    }
+    });
 }
 
 // out = silu(gate) × up, with adapters. A row of `both` is gate, then up.
 void gate(const Batch* batch, int32_t group, const float* x, int64_t x_stride, float* both, float* out, int64_t width) {
-    delta(batch, group, x, x_stride, both, 2 * width);
-#pragma omp parallel for num_threads(batch->threads) if (batch->threads > 1)
-    for (int t = 0; t < batch->tokens; t++) {
+    delta_then(batch, group, x, x_stride, both, 2 * width, [=](int64_t t) {
         const float *g = both + 2 * t * width, *up = g + width;
         for (int64_t i = 0; i < width; i += LANES) {
             Vec v = load(g + i), zero = {};
@@ -343,6 +360,6 @@ void gate(const Batch* batch, int32_t group, const float* x, int64_t x_stride, f
             Vec sigmoid = (v < zero ? small : zero + 1.0f) / (small + 1.0f);
             store(out + t * width + i, v * sigmoid * load(up + i));
         }
-    }
+    });
 }
 }

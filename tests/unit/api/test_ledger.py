@@ -19,7 +19,7 @@ from oracle.api.ledger import Delivered, Ledger, Payer
 from oracle.api.refusals import Refusal
 from oracle.settlement.hashing import keccak
 from oracle.settlement.receipts import receipt_hash, terms_hash
-from oracle.store import calls, receipts
+from oracle.store import calls, owing
 from oracle.store.calls import Call, TooLate
 from oracle.store.columns import METADATA
 from oracle.store.database import Database
@@ -148,7 +148,7 @@ class Paying(RuleBasedStateMachine):
     @invariant()
     def nobody_pays_more_than_was_signed_deposited_and_delivered(self) -> None:
         with self.database.reading() as connection:
-            steps = list(receipts.lane_steps(connection, ChainId(CHAIN)))
+            steps = list(owing.lane_steps(connection, ChainId(CHAIN)))
         for wallet in WALLETS:
             fees = [step.fee for step in steps if step.lane.consumer == wallet]
             assert sum(fees) == self.total(wallet) <= min(self.deposited[wallet], self.signed[wallet])

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from small import digest, index_of, model, recorded, rows
 
+from fixtures.attribution import digest, index_of, model, recorded, rows
 from oracle.attribution.errors import CorruptShard, MissingShard, UnknownContributor
 from oracle.attribution.index import Index, packed, unpacked
 

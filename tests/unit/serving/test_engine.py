@@ -89,7 +89,9 @@ def test_register__when_rounding_is_allowed_and_needed__then_the_record_says_so(
 def test_register__twice_and_after_a_restart__then_the_name_and_the_packed_file_are_the_same(
     base: torch.nn.Module, adapters: dict[str, Published], tmp_path: Path
 ) -> None:
-    first = Engine(base, tmp_path, CONFIG).register(adapters["r8"].folder)
+    engine = Engine(base, tmp_path, CONFIG)
+    first = engine.register(adapters["r8"].folder)
+    engine.close()
     packed = [(file, file.stat().st_mtime_ns) for file in tmp_path.rglob("*.pack")]
     second = Engine(base, tmp_path, CONFIG).register(adapters["r8"].folder)
     assert first == second

@@ -147,6 +147,7 @@ def test_acquire__when_the_packed_file_was_cut_short__then_one_error_and_the_slo
     packs = Packs(tmp_path, SHAPE)
     for name in "ab":
         packs.write(source(name), LAYOUT)
+        packs.wait(AdapterId(name), LAYOUT)
     path = packs.path(AdapterId("a"), LAYOUT)
     path.write_bytes(path.read_bytes()[:-1])
     made = tiers(packs, 1)
@@ -160,10 +161,24 @@ def test_acquire__when_the_packed_file_was_cut_short__then_one_error_and_the_slo
 def test_map__of_a_file_that_is_no_packed_adapter__then_it_is_refused(tmp_path: Path, damage: bytes) -> None:
     packs = Packs(tmp_path, SHAPE)
     packs.write(source("a"), LAYOUT)
+    packs.wait(AdapterId("a"), LAYOUT)
     path = packs.path(AdapterId("a"), LAYOUT)
     path.write_bytes(damage.ljust(path.stat().st_size, b"\0") if damage else b"")
     with pytest.raises(BrokenAdapter):
         packs.map(AdapterId("a"), LAYOUT)
+
+
+def test_map__of_what_could_not_be_written__then_it_says_so_and_another_try_writes_it(tmp_path: Path) -> None:
+    packs = Packs(tmp_path, SHAPE)
+    path = packs.path(AdapterId("a"), LAYOUT)
+    path.mkdir()  # as a full disk would: the file cannot come to its place
+    packs.write(source("a"), LAYOUT)
+    with pytest.raises(BrokenAdapter, match="cannot be written or mapped"):
+        packs.map(AdapterId("a"), LAYOUT)
+    assert list(tmp_path.rglob("*.unfinished")) == []
+    path.rmdir()
+    packs.write(source("a"), LAYOUT)
+    assert packs.map(AdapterId("a"), LAYOUT).record.numel() == LAYOUT.elements
 
 
 def test_forget__while_in_use__then_it_is_refused_and_later_its_slot_is_free(packs: Packs) -> None:

@@ -13,7 +13,7 @@ from oracle.settlement.coverage import Covered, Funds, covered
 from oracle.settlement.document import Head
 from oracle.settlement.hashing import NOTHING, Statement
 from oracle.settlement.verify import Signed
-from oracle.store import batches, receipts
+from oracle.store import batches, owing, receipts
 from oracle.store.batches import State
 from oracle.store.blobs import Blobs
 from oracle.store.columns import METADATA
@@ -38,10 +38,10 @@ def new_store(folder: Path) -> tuple[Database, Blobs]:
 
 def plan(connection: Connection) -> Covered:
     kept = receipts.vouchers(connection, CHAIN)
-    settled = receipts.settled_totals(connection, CHAIN)
+    settled = owing.settled_totals(connection, CHAIN)
     funds = {lane: Funds(settled.get(lane, Wei(0))) for lane in kept}
     balances = {lane.consumer: RICH for lane in kept}
-    return covered(receipts.lane_steps(connection, CHAIN), settled, kept, funds, balances, Timestamp(0))
+    return covered(owing.lane_steps(connection, CHAIN), settled, kept, funds, balances, Timestamp(0))
 
 
 def publish(database: Database, blobs: Blobs, world: World) -> tuple[Made, Signed]:

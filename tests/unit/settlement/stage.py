@@ -11,13 +11,17 @@ from unit.settlement.world import SPLIT, Person, World, text
 from fixtures.anvil import ACCOUNTS, CHAIN
 from fixtures.chain import sender_on, signer_for_tests
 from fixtures.suite import Suite
+from oracle.chain.indexer import Indexer
 from oracle.chain.rpc import Rpc
 from oracle.chain.sender import Sender
 from oracle.chain.signer import KeystoreSigner
 from oracle.settlement.attest import NotPaidYet, Opinion, OtherRound, Policy, attest
 from oracle.settlement.claims import ClaimBook
 from oracle.settlement.onchain import Onchain
-from oracle.settlement.post import Pace, Settler, accept, signed
+from oracle.settlement.opinions import accept, signed
+from oracle.settlement.pace import Pace
+from oracle.settlement.parties import Registries
+from oracle.settlement.post import Settler
 from oracle.settlement.verify import Signed
 from oracle.store import batches
 from oracle.store.batches import Batch, State
@@ -62,11 +66,30 @@ class Stage:
         self.send("OpenToken", "transfer", address, amount)
 
     def _published(self) -> int:
-        self.send("ModelRegistry", "register", "base", True, 0, 0)
+        builder = Person("builder").address
+        self.suite.anvil.ask("anvil_setBalance", builder, hex(10**20))
+        self.send("ModelRegistry", "register", "base", True, 0, 0, sender=builder)
         model: int = self.suite.read("ModelRegistry", "modelCount")
         artifacts = tuple(text(name) for name in ("weights", "manifest", "evaluation", "accuracy"))
-        self.send("ModelRegistry", "publish", model, artifacts, SPLIT, [], [])
+        self.send("ModelRegistry", "publish", model, artifacts, SPLIT, [], [], sender=builder)
         return model
+
+    def registries(self) -> Registries:
+        """From an index of its own."""
+        index = Database(f"sqlite:///{self.folder}/index.db")
+        METADATA.create_all(index.engine)
+        rpc = Rpc.of_urls([self.suite.anvil.url], ChainId(CHAIN))
+        Indexer(rpc, index, self.suite.book, self.suite.deployments, "finalized").catch_up()
+        timelock = self.suite.book["OpenTimelock"]
+        with index.reading() as connection:
+            found = Registries.read(connection, ChainId(CHAIN), timelock, timelock)
+        index.close()
+        return found
+
+    def serve_under_true_terms(self) -> None:
+        """Those that the registries say, at the chain's own time."""
+        now = self.onchain.facts().now
+        self.world.serve_under(self.registries().terms(self.model, 1, now), now)
 
     def _seated(self, one: Person) -> None:
         timelock, seats = self.suite.book["OpenTimelock"], self.suite.book["AttestorSet"]

@@ -10,7 +10,7 @@ import pytest
 from unit.settlement.publishing import CHAIN, new_store, new_world, publish
 
 from oracle.settlement.receipts import receipt_hash
-from oracle.store import batches, receipts
+from oracle.store import batches, owing, receipts
 from oracle.store.batches import PREDECESSORS, Attestation, State, WrongBatchState
 from oracle.store.database import Database
 from oracle.store.receipts import Attribution, NoSuchReceipt, OtherReceipt
@@ -31,7 +31,7 @@ def test_put_receipt__twice__then_once_and_another_under_its_id_is_refused(datab
     with database.transaction() as connection:
         for _ in range(2):
             receipts.put_receipt(connection, CHAIN, name, receipt, signature)
-        assert receipts.waiting(connection, CHAIN) == {"delivered": 1}
+        assert owing.waiting(connection, CHAIN) == {"delivered": 1}
         other = replace(receipt, fee=Wei(11))
         with pytest.raises(OtherReceipt):
             receipts.put_receipt(connection, CHAIN, receipt_hash(other), other, signature)

@@ -14,8 +14,9 @@ import pytest
 from unit.settlement.publishing import DISTRIBUTOR, new_store, new_world, publish
 from unit.settlement.world import World, account
 
+from oracle.settlement.differing import CLASSES, Difference
 from oracle.settlement.document import Reader, line_of, packed, unhexed
-from oracle.settlement.replay import CLASSES, Difference, Replay
+from oracle.settlement.replay import Replay
 from oracle.settlement.verify import Signed, export, verify, verify_bundle
 from oracle.store.cid import cid_of
 from oracle.store.receipts import Receipt, Voucher

@@ -72,6 +72,7 @@ class World:
     version: int = 1
     split: tuple[BasisPoints, ...] = SPLIT
     fees: tuple[int, int] = (1, 10**17)
+    served_from: int = 1_800_000_000
     totals: dict[Lane, int] = field(default_factory=dict)
     owed: Counter[str] = field(default_factory=Counter)
     made: int = 0
@@ -85,6 +86,10 @@ class World:
         parties = {"reviewers": self.reviewers, "attestors": ((account(906), 1),)}
         self.terms = Terms(self.split, self.builder, self.treasury, self.commons, **parties)
         self.terms_name = terms_hash(self.terms)
+
+    def serve_under(self, terms: Terms, since: int) -> None:
+        """From now on."""
+        self.terms, self.terms_name, self.served_from = terms, terms_hash(terms), since
 
     def lane(self, person: Person) -> Lane:
         return Lane(person.address, person.address)
@@ -120,7 +125,7 @@ class World:
             terms=self.terms_name,
             conditions=text("conditions"),
             code=text("code"),
-            served_at=Timestamp(1_800_000_000 + self.made),
+            served_at=Timestamp(self.served_from + self.made),
         )
 
     def signed(self, receipt: Receipt) -> tuple[Hash32, bytes]:

@@ -1,0 +1,110 @@
+"""Attribution's recorder, looking on while the factory trains: the payment index is made by the training's own
+passes, and lies among the version's files with the evidence and the measured limits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from oracle.attribution.calibration import limits_from
+from oracle.attribution.gain import gains
+from oracle.attribution.index import Index, adapter_digest, write_index
+from oracle.attribution.recorder import Recorder
+from oracle.attribution.records import METHOD, Query, plan_for
+from oracle.attribution.scoring import score
+from oracle.attribution.spans import build_spans
+from oracle.factory.asking import general_rows, items_of
+from oracle.factory.base import open_base
+from oracle.factory.lora import read_weights
+from oracle.factory.recipe import Recipe
+from oracle.factory.rows import Row
+from oracle.factory.training import Trained
+from oracle.factory.watching import Watch, Watched, Watcher
+
+FOLDER = "attribution"
+_UNRELATED = 48  # questions by which the limits are measured
+
+
+class Recording:
+    """One adapter's recorder as the factory sees it."""
+
+    def __init__(self, rows: Sequence[Row], watched: Watched, evidence: bool) -> None:
+        self._rows, self._watched, self._evidence = rows, watched, evidence
+        self._plan = plan_for(watched.steps, watched.epochs)
+        self._recorder = Recorder(watched.model, self._plan, watched.owners, adapter=watched.adapter)
+
+    def step(self, step: int, rows: Sequence[int], divisor: float) -> AbstractContextManager[None]:
+        return self._recorder.step(step, rows, divisor)
+
+    def state(self) -> Mapping[str, Tensor]:
+        return self._recorder.state()
+
+    def resume(self, state: Mapping[str, Tensor]) -> None:
+        self._recorder.resume(state)
+
+    def close(self, folder: Path, weights: Mapping[str, Tensor]) -> Mapping[str, Any]:
+        """The adapter is known by what its LoRA layers hold, under attribution's names for them."""
+        digest = digest_of(weights)
+        write_index(folder / FOLDER, self._recorder.finish(), digest, {"holdings": holdings(self._rows)})
+        if self._evidence:
+            self._write_evidence(folder / FOLDER)
+        windows = [asdict(window) for window in self._plan.windows]
+        return {"adapter": digest, "damping": self._plan.damping, "method": METHOD, "windows": windows}
+
+    def _write_evidence(self, folder: Path) -> None:
+        """Where each token stands in the rows: whoever has it can read them."""
+        examples = self._watched.examples
+        vocabulary = int(self._watched.model.get_input_embeddings().num_embeddings)  # type: ignore[operator]
+        build_spans(folder / "spans", [example.tokens for example in examples], vocabulary)
+        named = [f"{self._rows[each.row].contribution}:{self._rows[each.row].id}" for each in examples]
+        (folder / "rows.txt").write_text("\n".join(named) + "\n", encoding="utf-8")
+
+
+def recording(rows: Sequence[Row], evidence: bool = True) -> Watch:
+    """Without evidence where rows are private: the index of sums tells nothing of their words."""
+
+    def record(watched: Watched) -> Watcher:
+        return Recording(rows, watched, evidence)
+
+    return record
+
+
+def holdings(rows: Sequence[Row]) -> dict[str, tuple[str, str, str | None]]:
+    """Of each name of the index: the contribution, its owner, and who holds the credit where that is somebody else."""
+    return {
+        row.credit: (row.contribution, row.contributor, None if row.owner == row.contributor else row.owner)
+        for row in rows
+    }
+
+
+def digest_of(weights: Mapping[str, Tensor]) -> str:
+    return adapter_digest({_plain(name): value for name, value in weights.items()})
+
+
+def measure_limits(recipe: Recipe, base: Path, trained: Trained, device: str = "cpu") -> None:
+    """How far scores of answers that have nothing to do with the rows stray: what is below is never paid."""
+    from peft import PeftModel
+
+    opened = open_base(base, recipe.training.precision, device)
+    model = PeftModel.from_pretrained(opened.model, str(trained.adapter)).eval()
+    general = general_rows(Path(recipe.evaluation.general) if recipe.evaluation.general else None)
+    items = items_of(opened.tokenizer, general, recipe.training.length, len(general))
+    queries = [
+        Query(item.id, item.tokens, len(item.prompt))
+        for item in items
+        if item.prompt and 0 < len(item.prompt) < len(item.tokens)
+    ][:_UNRELATED]
+    index = Index(trained.folder / FOLDER, digest_of(read_weights(trained.adapter)[1]))
+    limits = limits_from(score(model, index, queries), index.rows_of(), gains(model, queries))
+    file = trained.folder / FOLDER / "limits.json"
+    file.write_text(json.dumps(asdict(limits), indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix("base_model.model.").removesuffix(".weight")

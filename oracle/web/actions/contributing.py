@@ -1,0 +1,180 @@
+"""A file from a browser: checked while one looks on, then signed by the wallet."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from typing import Annotated, Any, BinaryIO
+
+import orjson
+from fastapi import APIRouter, Form, UploadFile
+from fastapi.responses import StreamingResponse
+
+from oracle.chain.reading import heads
+from oracle.datanets import announcing, calls, publishing
+from oracle.datanets.intake import read
+from oracle.datanets.kinds import KIND_BY_WORD
+from oracle.datanets.policy import Policy
+from oracle.datanets.publishing import Tally
+from oracle.errors import NeedsPerson, OpenLedgerError
+from oracle.store import browsing, datanets, work
+from oracle.store.contributions import BEFORE_CHAIN
+from oracle.types import Address, DatanetId, Timestamp
+from oracle.web.actions.signin import Token
+from oracle.web.asked import OWN, Account, Asked, Hex, account, plain
+from oracle.web.calling import Call, tried
+from oracle.web.pages.contributions import find
+from oracle.web.site import Site
+
+MOST_OPEN = 20  # contributions of one account that wait for its signature
+_DAYS_TO_RELAY = 7
+_LINES = 500
+_PIECE = 1 << 20
+
+
+class TooMuch(NeedsPerson):
+    """The file is too big, or too many wait already."""
+
+
+class Signature(Asked):
+    signature: Hex
+    deadline: int
+
+
+class Sender(Asked):
+    sender: Account
+
+
+def router(site: Site) -> APIRouter:
+    routes = APIRouter(dependencies=OWN)
+
+    @routes.post("/contribute/file")
+    def hand_in(
+        file: UploadFile, datanet: Annotated[int, Form()], kind: Annotated[str, Form()], token: Token = None
+    ) -> StreamingResponse:
+        """Lines of JSON while it is checked: how far, then what is wrong with which line, then its name here."""
+        who = site.sessions.require(token)
+        number, what = DatanetId(datanet), KIND_BY_WORD.get(kind)
+        if what is None:
+            raise NeedsPerson(f"{kind}: rows are of one of the kinds {', '.join(KIND_BY_WORD)}.")
+        _require_room(site, who, file)
+        policy = site.ground.pipeline.policy(number)
+        with site.reading() as connection:
+            licence = datanets.get_datanet(connection, number).licence
+        name = (file.filename or "file")[:200]
+        key = publishing.receive(
+            site.ground.database, site.ground.stores, iter(lambda: file.file.read(_PIECE), b""), contributor=who,
+            datanet=number, kind=what, private=policy.private, file=name, licence=licence,
+        )  # fmt: skip
+        with site.ground.database.transaction() as connection:
+            work.renew(connection, "ingest.intake", key.hex(), Timestamp(int(site.clock())))
+        # FastAPI closes the upload when this returns; what is looked at meanwhile is the copy that was kept.
+        with site.reading() as connection:
+            source = find(connection, key.hex()).source
+        assert source is not None
+        opened = site.ground.stores.spool.open(source)
+        stream = opened.__enter__()
+
+        def told() -> Iterator[bytes]:
+            try:
+                yield from _checked(stream, file.size or 0, name, policy, what)
+                yield _line({"done": True, "contribution": key.hex()})
+            finally:
+                opened.__exit__(None, None, None)
+
+        return StreamingResponse(told(), media_type="application/x-ndjson", headers={"cache-control": "no-store"})
+
+    @routes.get("/wallet/contributions/{name}/message")
+    def message(name: str) -> dict[str, Any]:
+        """What its contributor signs; it holds for a week by the chain's clock."""
+        with site.reading() as connection:
+            given = find(connection, name)
+        if given.state != "published":
+            raise NeedsPerson(f"This contribution is {given.state.replace('_', ' ')}: there is nothing to sign.")
+        now = heads(site.ground.rpc, site.ground.settings.finality).head.timestamp
+        deadline = now + _DAYS_TO_RELAY * 86_400
+        asked = publishing.terms_of(given).to_sign(deadline, site.chain, site.book[calls.CONTRACT])
+        return {"account": given.contributor, "deadline": deadline, "typed": plain(asked)}
+
+    @routes.post("/wallet/contributions/{name}/signature")
+    def signed(name: str, asked: Signature) -> dict[str, Any]:
+        raw = bytes.fromhex(asked.signature.removeprefix("0x"))
+        with site.ground.database.transaction() as connection:
+            given = find(connection, name)
+            announcing.sign(connection, given.key, asked.deadline, raw, site.chain, site.book[calls.CONTRACT])
+        relayed = site.ground.signer is not None
+        return {"says": _SIGNED if relayed else _SIGNED_ONLY}
+
+    @routes.post("/wallet/contributions/{name}/call")
+    def own_call(name: str, asked: Sender) -> dict[str, Any]:
+        """For those who rather pay the gas than wait for the relay."""
+        with site.reading() as connection:
+            given = find(connection, name)
+        if given.state not in BEFORE_CHAIN or given.rows_root is None:
+            raise NeedsPerson(f"This contribution is {given.state.replace('_', ' ')}: there is nothing to send.")
+        if given.contributor != asked.sender:
+            raise NeedsPerson(f"It belongs to {given.contributor}; that account has to send it.")
+        data = calls.contribute(publishing.terms_of(given))
+        says = f"contribute {given.count} rows to datanet {given.datanet}"
+        return tried(site, Call(site.book[calls.CONTRACT], data, says), account(asked.sender))
+
+    return routes
+
+
+_SIGNED = "Signed. The oracle sends it to the chain with the next ones and pays the gas."
+_SIGNED_ONLY = "Signed. This oracle has no key of its own and sends nothing: send it yourself, or let a relayer do it."
+
+
+def _require_room(site: Site, who: Address, file: UploadFile) -> None:
+    most = site.ground.settings.upload_limit_mb * 1_000_000
+    if (file.size or 0) > most:
+        raise TooMuch(f"The file has {file.size:,} bytes; at most {most:,} are taken at once. Split it.")
+    with site.reading() as connection:
+        waiting = [
+            each
+            for each in browsing.newest_contributions(connection, MOST_OPEN * 4, contributor=who)
+            if each.state in BEFORE_CHAIN and each.signature is None
+        ]
+    if len(waiting) >= MOST_OPEN:
+        raise TooMuch(f"{len(waiting)} contributions of yours wait for your signature. Sign them first.")
+
+
+def _checked(stream: BinaryIO, size: int, name: str, policy: Policy, kind: Any) -> Iterator[bytes]:
+    """The same checks as the daemon's, on the same bytes; told as they go."""
+    reached: queue.Queue[int | Tally | OpenLedgerError] = queue.Queue()
+
+    def check() -> None:
+        try:
+            reached.put(publishing.preview(read(stream, name, kind, progress=reached.put), policy, kind))
+        except OpenLedgerError as error:
+            reached.put(error)
+
+    threading.Thread(target=check, name="check of an upload", daemon=True).start()
+    while True:
+        found = reached.get()
+        if isinstance(found, int):
+            yield _line({"read": found, "of": size})
+        elif isinstance(found, Tally):
+            yield _line(_told(found))
+            return
+        else:
+            yield _line({"problem": str(found)})
+            return
+
+
+def _told(tally: Tally) -> dict[str, Any]:
+    codes = Counter(code for _, code, _ in tally.lines)
+    return {
+        "taken": tally.taken,
+        "held": tally.held,
+        "leftOut": tally.left_out,
+        "codes": codes.most_common(),
+        "lines": [{"line": line, "code": code, "sentence": said} for line, code, said in tally.lines[:_LINES]],
+        "more": max(0, len(tally.lines) - _LINES),
+    }
+
+
+def _line(content: dict[str, Any]) -> bytes:
+    return orjson.dumps(content) + b"\n"

@@ -1,0 +1,1 @@
+"""Parts of the benchmark of retrieval: documents and questions with a known truth, and a store that holds them."""

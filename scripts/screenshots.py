@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""Every page as a picture: wide and as on a phone, light and dark.
+
+scripts/screenshots.py OUT [--url http://127.0.0.1:8000] [--only WORD]
+
+Without a URL it fills a whole oracle on a chain of its own first, as the browser tests do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
+
+SIZES = {"wide": (1280, 860), "phone": (390, 844)}
+PAGES = (
+    "/", "/datanets", "/datanets/1", "/contribute", "/review", "/models", "/models/harbour-law", "/ask", "/batches",
+    "/batches/1", "/batches/3", "/attestors", "/governance", "/search?q=harbour", "/system", "/nowhere",
+)  # fmt: skip
+# Pages that are known only by what others link to: the first link with this beginning, from this page.
+LINKED = (
+    ("/", "/receipts/"), ("/datanets/1", "/contributions/"), ("/datanets/1", "/a/"), ("/batches/1", "/a/"),
+    ("/batches/1", "/transactions/"), ("/governance", "/governance/"),
+)  # fmt: skip
+
+
+def main() -> None:
+    given = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    given.add_argument("out", type=Path)
+    given.add_argument("--url")
+    given.add_argument("--only", default="")
+    asked = given.parse_args()
+    asked.out.mkdir(parents=True, exist_ok=True)
+    with served(asked.url) as url:
+        print(f"{shoot(url, asked.out, asked.only)} pictures in {asked.out}")
+
+
+@contextmanager
+def served(url: str | None) -> Iterator[str]:
+    if url is not None:
+        yield url
+        return
+    from fixtures.site import serving
+    from fixtures.suite import running_suite, state
+    from fixtures.village import Village
+
+    with running_suite(state()) as suite, tempfile.TemporaryDirectory() as folder:
+        village = Village(suite, Path(folder)).fill()
+        with serving(village.settings) as found:
+            yield found
+        village.close()
+
+
+def shoot(url: str, out: Path, only: str) -> int:
+    count = 0
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        for size, (width, height) in SIZES.items():
+            for scheme in ("light", "dark"):
+                context = browser.new_context(
+                    viewport={"width": width, "height": height}, color_scheme=scheme, device_scale_factor=1
+                )
+                page = context.new_page()
+                for path in [*PAGES, *linked(page, url)]:
+                    name = path.strip("/").split("?")[0].replace("/", "-")[:24] or "home"
+                    if only not in name:
+                        continue
+                    page.goto(url + path, wait_until="networkidle")
+                    page.screenshot(path=out / f"{name}.{size}.{scheme}.png", full_page=True)
+                    count += 1
+                context.close()
+        browser.close()
+    return count
+
+
+def linked(page: Page, url: str) -> list[str]:
+    found = []
+    for start, beginning in LINKED:
+        page.goto(url + start)
+        link = page.locator(f'main a[href^="{beginning}"]').first
+        if link.count():
+            found.append(link.get_attribute("href") or "")
+    return list(dict.fromkeys(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""Every page in a real browser: it opens, fits a phone, needs no script, loads nothing foreign, and passes axe."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, expect
+
+from fixtures.anvil import ROOT
+from fixtures.browser import Wallet, chromium, connect, opened
+from fixtures.site import serving
+from fixtures.suite import running_suite
+from fixtures.village import ADA, Village
+
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import screenshots
+
+RULES = {
+    "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+}
+
+
+@dataclass
+class Place:
+    village: Village
+    url: str
+    browser: Browser
+
+
+@pytest.fixture(scope="module")
+def place(suite_state: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with chromium() as browser, running_suite(suite_state) as suite:
+        village = Village(suite, tmp_path_factory.mktemp("village")).fill()
+        with serving(village.settings) as url:
+            yield Place(village, url, browser)
+        village.close()
+
+
+@pytest.fixture(scope="module")
+def paths(place: Place) -> list[str]:
+    with opened(place.browser) as page:
+        found = [*screenshots.PAGES, *screenshots.linked(page, place.url)]
+    assert len(found) == len(screenshots.PAGES) + len(screenshots.LINKED)
+    return found
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 360])
+def test_pages__in_either_scheme_and_width__then_axe_finds_nothing_and_nothing_sticks_out(
+    place: Place, paths: list[str], scheme: str, width: int
+) -> None:
+    axe, faults = Axe(), []
+    with opened(place.browser, color_scheme=scheme, viewport={"width": width, "height": 800}, bypass_csp=True) as page:
+        for path in paths:
+            page.goto(place.url + path)
+            for violation in axe.run(page, options=RULES).response["violations"]:
+                where = [node["target"][0] for node in violation["nodes"][:3]]
+                faults.append(f"{path}: {violation['id']} {where}: {violation['help']}")
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            if wide > width:
+                faults.append(f"{path}: {wide} pixels wide on {width}")
+    assert faults == []
+
+
+def test_pages__without_scripts__then_all_of_them_say_what_they_have_to(place: Place, paths: list[str]) -> None:
+    with opened(place.browser, java_script_enabled=False) as page:
+        for path in paths:
+            page.goto(place.url + path)
+            assert page.locator("main h1").count() == 1, path
+            assert page.locator("button:visible").count() in (0, page.locator("form button:visible").count()), path
+        page.goto(f"{place.url}/datanets/1")
+        assert "near duplicate" in page.locator("main").inner_text()
+
+
+def test_pages__with_the_keyboard_alone__then_the_content_and_every_link_can_be_reached(place: Place) -> None:
+    with opened(place.browser) as page:
+        page.goto(place.url)
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.className") == "skip"
+        page.keyboard.press("Enter")
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.getElementById('main').contains(document.activeElement)")
+        page.focus("nav a")
+        assert page.evaluate("getComputedStyle(document.activeElement).outlineWidth") == "3px"
+
+
+def test_hashes__on_every_page__then_each_is_a_link_that_leads_somewhere_and_can_be_copied(
+    place: Place, paths: list[str]
+) -> None:
+    seen: set[str] = set()
+    with opened(place.browser, permissions=["clipboard-read", "clipboard-write"]) as page:
+        for path in paths:
+            page.goto(place.url + path)
+            for link in page.locator(".hash a").all():
+                seen.add((link.get_attribute("href") or "").partition("#")[0])
+            assert page.locator(".hash:visible").count() == page.locator(".hash .copy:visible").count(), path
+        for target in sorted(seen - {""}):
+            answer = page.request.get(place.url + target, headers={"accept": "text/html"})
+            assert answer.ok, target
+            assert "Nothing for" not in answer.text(), target
+        page.goto(f"{place.url}/a/{ADA}")
+        page.locator(".hash .copy").first.click()
+        assert page.evaluate("navigator.clipboard.readText()") == ADA
+
+
+def test_verify__in_the_browser__then_the_root_is_recomputed_and_the_chain_has_it(place: Place) -> None:
+    wallet = Wallet(place.village.suite.anvil, [ADA])
+    with opened(place.browser, wallet) as page:
+        page.goto(f"{place.url}/batches/2")
+        connect(page)
+        page.click("#verify [data-go]")
+        expect(page.locator("#verdict")).to_contain_text("It holds")
+        expect(page.locator(".checks .good")).to_have_count(7)
+
+
+def test_verify__of_changed_bytes__then_says_that_it_does_not_hold(place: Place, tmp_path: Path) -> None:
+    """One wei is moved from one account to another, in the shares and in the balances."""
+    with opened(place.browser) as page:
+        published = page.request.get(f"{place.url}/batches/1/document").text()
+        page.goto(f"{place.url}/batches/1")
+        lines = published.splitlines(keepends=True)
+        accounts = [at for at, line in enumerate(lines) if line.startswith('{"account"')]
+        first, second = accounts[:2]
+        for at, by in ((first, 1), (second, -1)):
+            amount = lines[at].split('"cumulative":"')[1].split('"')[0]
+            lines[at] = lines[at].replace(f'"cumulative":"{amount}"', f'"cumulative":"{int(amount) + by}"')
+        for content, word in (
+            (published, "It holds"),
+            ("".join(lines), "It does not hold"),
+            (published[:5000], "no batch|not hold"),
+        ):
+            file = tmp_path / "batch.jsonl"
+            file.write_text(content)
+            page.set_input_files("#own", file)
+            expect(page.locator("#verify [data-result]")).to_contain_text(re.compile(word))
+
+
+def test_search__of_anything__then_it_leads_to_its_page(place: Place) -> None:
+    ground = place.village.ground
+    with ground.database.reading() as connection:
+        from oracle.store import browsing, contributions, rows
+
+        given = contributions.in_state(connection, "included")[0]
+        row = rows.chunks(connection, given.key)[0].hash_of(1)
+        receipt = browsing.newest_receipts(connection, ground.rpc.chain, 1)[0]
+    batch = place.village.stage.active()
+    wanted = {
+        ADA: f"/a/{ADA}",
+        ADA.lower(): f"/a/{ADA.lower()}",
+        "harbour law": "/datanets/1",
+        "harbour-base": "/models/harbour-base",
+        "0x" + (given.name or b"").hex(): f"/contributions/{given.key.hex()}",
+        row.hex(): f"/contributions/{given.key.hex()}#row-2",
+        "0x" + receipt.hash.hex(): f"/receipts/0x{receipt.receipt.id.hex()}",
+        "0x" + (batch.root or b"").hex(): f"/batches/{batch.id}",
+    }
+    with opened(place.browser) as page:
+        for asked, path in wanted.items():
+            page.goto(place.url)
+            page.fill("#q", asked)
+            page.keyboard.press("Enter")
+            page.wait_for_url(place.url + path)
+        page.fill("#q", "0x" + "ab" * 32)
+        page.keyboard.press("Enter")
+        expect(page.locator("main")).to_contain_text("Nothing for")

@@ -1,0 +1,84 @@
+"""`openledger attribution calibrate` on a really trained model: resumable, in parts, and its figures are stored."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from fixtures.attribution import FACTS, Tiny, rows
+from oracle.attribution.answering import Attributable
+from oracle.attribution.calibrating import accuracy_hash
+from oracle.cli import main
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Tiny(tmp_path_factory.mktemp("model")).publish()
+
+
+def text(tokens: tuple[int, ...]) -> str:
+    return " ".join(map(str, tokens))
+
+
+@pytest.fixture
+def questions(tmp_path: Path) -> Path:
+    lines = [{"prompt": text(fact.tokens[:1]), "completion": text(fact.tokens[1:])} for fact in FACTS]
+    for row in rows(10, seed=77):
+        prompt, completion = row.tokens[: row.answer_from], row.tokens[row.answer_from :]
+        lines.append({"prompt": text(prompt), "completion": text(completion), "unrelated": True})  # type: ignore[dict-item]
+    file = tmp_path / "questions.jsonl"
+    file.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    return file
+
+
+def calibrate(model: Path, questions: Path, *more: str) -> str:
+    few = ("--halves", "3", "--left-out", "4", "--seeds", "2")
+    arguments = ["attribution", "calibrate", str(model), "--questions", str(questions), *few, *more]
+    found = CliRunner().invoke(main, [*arguments, "--trainer", "fixtures.attribution:Tiny"])
+    assert found.exit_code == 0, found.output
+    return found.output
+
+
+def test_calibrate__in_two_parts__then_the_last_one_stores_the_figures_and_nothing_is_done_twice(
+    published: Path, questions: Path
+) -> None:
+    first = calibrate(published, questions, "--part", "0", "--parts", "2")
+    assert "whoever ends last" in first
+    assert not (published / "attribution" / "accuracy.json").exists()
+    second = calibrate(published, questions, "--part", "1", "--parts", "2")
+    assert first.count("retraining ") + second.count("retraining ") == (1 + 3 + 4) * 2
+    assert "0x" + accuracy_hash(published / "attribution").hex() in second
+    again = calibrate(published, questions)
+    assert "retraining " not in again
+    found = json.loads((published / "attribution" / "accuracy.json").read_text())
+    assert found["loco_r"]["value"] > 0.8  # what a contributor alone says, only they have taught
+    assert found["retrainings"] == 16 and -1 <= found["seed_agreement"] <= 1
+    opened = Attributable(Tiny(published).opened(), published / "attribution")
+    assert opened.limits is not None and opened.accuracy is not None
+    assert opened.accuracy["retrainings"] == 16
+    shown = CliRunner().invoke(main, ["attribution", "show", str(published)])
+    assert shown.output.splitlines()[0] == second.splitlines()[-6]
+
+
+def test_calibrate__with_too_few_unrelated_questions__then_it_says_how_many_are_needed(
+    published: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "questions.jsonl"
+    file.write_text('{"prompt": "1", "completion": "2"}\n', encoding="utf-8")
+    arguments = ["attribution", "calibrate", str(published), "--questions", str(file)]
+    found = CliRunner().invoke(main, [*arguments, "--trainer", "fixtures.attribution:Tiny"])
+    assert found.exit_code == 1 and "ask 8 or more" in found.output
+    file.write_text('{"ask": 1}\n', encoding="utf-8")
+    found = CliRunner().invoke(main, [*arguments, "--trainer", "fixtures.attribution:Tiny"])
+    assert "line 1 is no question" in found.output
+    file.write_text('{"prompt": "1", "completion": "2"}\n', encoding="utf-8")
+    found = CliRunner().invoke(main, [*arguments, "--trainer", "nowhere:nothing"])
+    assert "MODULE:FUNCTION" in found.output
+
+
+def test_show__of_a_model_that_was_never_calibrated__then_it_says_how(tmp_path: Path) -> None:
+    found = CliRunner().invoke(main, ["attribution", "show", str(tmp_path)])
+    assert found.exit_code == 1 and "openledger attribution calibrate" in found.output
