@@ -29,7 +29,7 @@ Round = Callable[[Ground, Celery], object]
 
 STEPS: Mapping[str, Step] = {
     **{f"ingest.{name}": intake.step(name) for name in intake.STEPS},
-    "attribute.answer": attributing.step,
+    attributing.STEP: attributing.step,
 }
 
 ROUNDS: Mapping[str, Round] = {
