@@ -27,8 +27,8 @@ BROWNIE_TEST := $(CONTRACTS)/brownie test -q -W ignore
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -t -s "$$(printf '\t')"
 
-demo: setup-contracts ## Deploy the suite on a local chain and play one contribution all the way to a claim
-	PYTHONWARNINGS=ignore $(CONTRACTS)/brownie run scripts/demo
+demo: setup ## The whole loop with everybody in it, on a chain of its own; leaves the site up until Ctrl-C
+	@OMP_NUM_THREADS=1 $(ORACLE)/python scripts/demo.py
 
 test: setup ## All tests, those of the oracle beside those of the contracts
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-oracle test-suite
