@@ -16,6 +16,7 @@ import argparse
 import logging
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def play(stage: Stage, tell: Teller) -> tuple[Giving, Using, dict[Person | str, 
     using = Using(stage, tell, model.id)
     using.deposit()
     right = using.ask(known[:6])
-    tell.step(f"{right} of 6 right; asked in words that nobody trained on")
+    tell.step(f"{right} of 6 right, of so small a model; each answer has its price and a signed receipt")
     using.why()
 
     tell.act("Settlement")
@@ -105,7 +106,7 @@ def stay(stage: Stage, tell: Teller) -> None:
     try:
         while True:
             stage.watch()
-            signal.sigtimedwait({signal.SIGINT, signal.SIGTERM}, 1)
+            time.sleep(1)
     except KeyboardInterrupt:
         pass
 
