@@ -73,7 +73,7 @@ class Stage:
         return len(json.loads((self.deployments / "31337.json").read_text(encoding="utf-8"))["contracts"])
 
     def open_daemon(self) -> None:
-        self.openledger("up", OPERATOR, "up", "--no-chain", OPENLEDGER_SETTLE="true", OPENLEDGER_SETTLE_EVERY="1")
+        self.openledger("up", OPERATOR, "up", "--no-chain", OPENLEDGER_SETTLE="true")
         until("the daemon is up", lambda: self._answers("/healthz"), 120)
 
     def open_attestors(self) -> None:

@@ -10,8 +10,11 @@ import httpx
 import openai
 
 from oracle.client.paying import Vouchers
+from oracle.settlement.onchain import Onchain
+from oracle.settlement.pace import pace_of
+from oracle.settlement.post import Settler
 from oracle.types import Address
-from playing.people import ATTESTORS, CONSUMER, EVERYBODY, Person
+from playing.people import ATTESTORS, CONSUMER, EVERYBODY, OPERATOR, Person
 from playing.rows import Fact
 from playing.stage import CHAIN, OPEN, Stage
 from playing.telling import Teller, in_open, until
@@ -81,7 +84,12 @@ class Using:
             stage.send(one, "AttestorSet", "join", one.address, _BOND)
 
     def settle(self) -> None:
-        """The daemon closes the epoch by itself; attestors recompute and sign; then the window passes."""
+        """The operator closes the epoch, the daemon does the rest; attestors recompute and sign; then the window
+        passes."""
+        ground = self._stage.ground(OPERATOR)
+        onchain = Onchain(ground.rpc, ground.book, ground.settings.finality)
+        settler = Settler(ground.database, ground.blobs, onchain, OPERATOR.address, pace_of(ground.settings))
+        until("the epoch is closed", lambda: settler.advance(close_now=True), 60)
         said: set[str] = set()
         words = {
             "published": "the epoch is closed, its bytes are published; three attestors recompute all of it",
@@ -92,17 +100,15 @@ class Using:
 
         def active() -> bool:
             self._stage.watch()
-            batches = self._get("/settlement/batches")
-            state = batches[-1]["state"] if batches else ""
-            for name in words:
-                if name == state and name not in said:
-                    said.add(name)
-                    self._tell.step(words[name])
-                    if name == "posted":
-                        self._stage.ask("evm_increaseTime", 700)
+            state = self._get("/settlement/batches")[-1]["state"]
+            if state in words and state not in said:
+                said.add(state)
+                self._tell.step(words[state])
+                if state == "posted":
+                    self._stage.ask("evm_increaseTime", 700)
             return state == "active"
 
-        until("the root is active", active, 180)
+        until("the root is active", active, 240)
 
     def claim(self) -> dict[Person | str, int]:
         """What each account received, in wei."""
