@@ -16,6 +16,7 @@ COMMANDS = {
     "worker": ("operator", "Work for some of the queues."),
     "beat": ("operator", "Send out what is done again and again."),
     "api": ("operator", "Serve HTTP."),
+    "infer": ("operator", "Answer what APIs ask through the queue."),
     "doctor": ("operator", "Look whether all is well, and how to mend what is not."),
     "database": ("operator", "The database's tables."),
     "work": ("operator", "What is parked, and going on with it."),

@@ -27,6 +27,7 @@ ROUNDS: Mapping[str, int] = {
     "settle.models": 4,
     "ingest.look": 4,
     "bench.documents": 10,
+    "ingest.forget": 600,
 }
 
 # A step may run for so long; a longer piece of work is cut into steps that go on where the last one ended.

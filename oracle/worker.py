@@ -15,7 +15,7 @@ from celery.signals import task_postrun, task_prerun, worker_process_shutdown
 
 from oracle import jobs
 from oracle.config import read_settings
-from oracle.daemon import attributing, documents, intake, models, settling, training
+from oracle.daemon import attributing, documents, forgetting, intake, models, settling, training
 from oracle.daemon.canary import Cage
 from oracle.daemon.ground import Ground
 from oracle.daemon.rounds import reconcile, run_round
@@ -41,6 +41,7 @@ ROUNDS: Mapping[str, Round] = {
     "bench.documents": lambda ground, app: documents.look(ground, partial(jobs.hint, app)),
     "settle.advance": lambda ground, app: settling.advance(ground),
     "settle.models": lambda ground, app: (models.hear(ground), models.advance(ground)),
+    "ingest.forget": lambda ground, app: forgetting.forget(ground),
     "settle.send": lambda ground, app: ground.sender.advance() if ground.sender else None,
     "settle.reconcile": lambda ground, app: reconcile(ground.database, partial(jobs.hint, app)),
 }

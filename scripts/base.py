@@ -118,6 +118,15 @@ Last loss {loss:.3f}. The files of this folder and their SHA-256 stand in `files
 """
 
 
+def write_general(folder: Path, seed: int) -> None:
+    """What forgetting is measured by, and other rows of the same kind to rehearse with."""
+    measured = [json.dumps(row, sort_keys=True) for row in general(str(seed), 160)]
+    rehearsed = [json.dumps(row, sort_keys=True) for row in general(f"{seed} rehearsal", 640)]
+    rehearsed = [row for row in dict.fromkeys(rehearsed) if row not in measured]
+    for name, rows in (("general", measured), ("rehearsal", rehearsed)):
+        (folder / f"{name}.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
@@ -147,8 +156,7 @@ def main() -> None:
         seed=given.seed, python=".".join(platform.python_version_tuple()[:2]), loss=loss,
     )  # fmt: skip
     (given.folder / "README.md").write_text(card, encoding="utf-8")
-    lines = "".join(json.dumps(row, sort_keys=True) + "\n" for row in general(given.seed))
-    (given.folder / "general.jsonl").write_text(lines, encoding="utf-8")
+    write_general(given.folder, given.seed)
     files = {f.name: sha256(f.read_bytes()).hexdigest() for f in sorted(given.folder.iterdir())}
     (given.folder / "files.json").write_text(json.dumps(files, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 

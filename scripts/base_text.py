@@ -138,10 +138,10 @@ def docstrings(limit: int) -> list[str]:
     return sorted(found)[:limit]
 
 
-def general(seed: int) -> Iterator[dict[str, str]]:
+def general(seed: str, count: int) -> Iterator[dict[str, str]]:
     """What no datanet is about and no adapter should unlearn: in the base's own manner, out of another seed."""
     rng = random.Random(f"general {seed}")
-    for number in range(160):
+    for number in range(count):
         if number % 4 == 3:
             yield {"text": prose(rng)}
         else:

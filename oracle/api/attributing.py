@@ -24,6 +24,7 @@ _LONGEST_TEXT = 2_000
 
 async def inline(shop: Shop, identity: Hash32) -> dict[str, Any] | None:
     """Waits for it as long as a call may last; None if it has not come by then."""
+    await shop.hint(identity)
     loop = asyncio.get_running_loop()
     until = loop.time() + shop.settings.call_seconds
     while loop.time() < until:

@@ -89,6 +89,10 @@ class Ledger:
         changed = self.shown(state, payer.vouchers)
         if most and payer.limited:
             self._require(connection, payer, changed, states, most, now)
+        attempt = 1 if before is None else before.attempt + 1
+        until = Timestamp(now + self.seconds)
+        call = Call(identity, payer.lane, request, "running", most, until, attempt, None)
+        calls.begin(connection, self.chain, call, before)
         if payer.lane.consumer != NOBODY:
             if payer.lane.key not in states:
                 calls.open_lane(connection, self.chain, payer.lane)
@@ -97,10 +101,6 @@ class Ledger:
             for voucher in payer.vouchers:
                 if voucher.cumulative:
                     keep_voucher(connection, self.chain, voucher)
-        attempt = 1 if before is None else before.attempt + 1
-        until = Timestamp(now + self.seconds)
-        call = Call(identity, payer.lane, request, "running", most, until, attempt, None)
-        calls.begin(connection, self.chain, call, before)
         return Reserved(call)
 
     def void(self, connection: Connection, call: Call, now: Timestamp) -> None:

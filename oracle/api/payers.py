@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import orjson
-from eth_utils.address import is_address, to_checksum_address
 from sqlalchemy import Connection
 
 from oracle.api.keys import PREFIX, Keyring, SessionKey
 from oracle.api.ledger import Payer
 from oracle.api.refusals import Refusal, bad, unpaid
 from oracle.settlement.hashing import keccak
-from oracle.settlement.receipts import recovered, voucher_preimage
+from oracle.settlement.receipts import checksummed, recovered, voucher_preimage
 from oracle.store import api_keys
 from oracle.store.api_keys import ApiKey
 from oracle.store.receipts import Lane, Voucher
 from oracle.types import Address, ChainId, Timestamp, Wei
 
 VOUCHER_HEADER = "openledger-voucher"
+_ACCOUNT = re.compile("(0x)?[0-9a-fA-F]{40}")
 _MOST_VOUCHERS = 4
 _LARGEST = 2**96 - 1
 _KNOWN_S = 5.0  # as long may a revoked API key still be taken
@@ -103,9 +104,9 @@ def _voucher(content: Mapping[str, object]) -> Voucher:
     people = []
     for name in ("consumer", "key"):
         account = content[name]
-        if not isinstance(account, str) or not is_address(account):
+        if not isinstance(account, str) or not _ACCOUNT.fullmatch(account):
             raise ValueError(name)
-        people.append(Address(to_checksum_address(account)))
+        people.append(checksummed(bytes.fromhex(account.removeprefix("0x"))))
     cumulative, deadline = int(str(content["cumulative"])), int(str(content["deadline"]))
     if not 0 <= cumulative <= _LARGEST or not 0 <= deadline < 2**63:
         raise ValueError("amount")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,12 +11,15 @@ from functools import cached_property
 from importlib.metadata import version
 from typing import Any, TypeVar
 
+from celery import Celery
+
+from oracle import jobs
 from oracle.api.asking import canonical
 from oracle.api.calling import Operator
 from oracle.api.catalogue import Catalogue, Offer
 from oracle.api.escrow import Escrow
 from oracle.api.keys import Answers, Keyring
-from oracle.api.ledger import Ledger
+from oracle.api.ledger import STEP, Ledger
 from oracle.api.payers import ApiKeys
 from oracle.api.refusals import Refusal
 from oracle.api.texts import Words
@@ -23,12 +27,14 @@ from oracle.api.writer import Writer
 from oracle.config import Settings
 from oracle.daemon.answering import Answering
 from oracle.daemon.ground import Ground
-from oracle.daemon.inference import Inference
+from oracle.daemon.inference import Inference, base_finder
+from oracle.daemon.inference_queue import Remote, connect
 from oracle.errors import NeedsPerson
 from oracle.settlement.hashing import keccak
-from oracle.store import calls, models
-from oracle.store.models import Model
+from oracle.store import calls
 from oracle.types import Address, ChainId, Hash32
+
+log = logging.getLogger(__name__)
 
 _SETTLING = 30  # seconds that a reservation outlives its call: time to write the receipt
 _DAY = 24 * 3600
@@ -85,6 +91,20 @@ class Shop:
         with self.ground.database.reading() as connection:
             return calls.find_call(connection, self.chain, identity) is not None
 
+    async def hint(self, identity: Hash32) -> None:
+        """Tells the workers at once; without it they look within seconds by themselves."""
+        await asyncio.to_thread(self._hint, identity)
+
+    def _hint(self, identity: Hash32) -> None:
+        try:
+            jobs.hint(self._sender, STEP, identity.hex())
+        except Exception as error:
+            log.info("no hint was sent: %s", type(error).__name__)
+
+    @cached_property
+    def _sender(self) -> Celery:
+        return jobs.app(self.settings)
+
     def ask_chain(self, method: str, *parameters: Any) -> Any:
         """One at a time: who asks nodes keeps count of them."""
         with self._asking:
@@ -123,19 +143,10 @@ def open_shop(settings: Settings, ground: Ground, make_engine: MakeEngine | None
 
 
 def engine_of(ground: Ground) -> Answering:
+    """As configured: of this process, or behind the queue."""
+    if ground.settings.inference == "queue":
+        return Remote(connect(ground.settings))
     return Inference(ground.blobs, ground.settings.home / "serving", base_finder(ground))
-
-
-def base_finder(ground: Ground) -> Callable[[Model], Model]:
-    known: dict[str, Model] = {}
-
-    def base_of(model: Model) -> Model:
-        if model.made.base not in known:
-            with ground.database.reading() as connection:
-                known[model.made.base] = models.find(connection, model.chain, model.made.base)
-        return known[model.made.base]
-
-    return base_of
 
 
 class Front:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
-from jinja2 import TemplateError
+from jinja2 import Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer
 
@@ -23,6 +24,11 @@ _JINJA = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
 
 class NoTokenizer(NeedsPerson):
     """A base without the files that turn texts into tokens."""
+
+
+@lru_cache(maxsize=64)
+def _compiled(template: str) -> Template:
+    return _JINJA.from_string(template)
 
 
 def _no(message: str) -> None:
@@ -69,8 +75,7 @@ class Words:
     def chat(self, messages: Sequence[Mapping[str, Any]]) -> str:
         """The builder's template runs in a sandbox: it comes with the weights, from a stranger."""
         try:
-            template = _JINJA.from_string(self.template)
-            return template.render(
+            return _compiled(self.template).render(
                 messages=list(messages), add_generation_prompt=True, raise_exception=_no, **self.specials
             )
         except (TemplateError, TypeError, ValueError, OverflowError) as error:

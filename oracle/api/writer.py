@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from oracle.api.refusals import Refusal
-from oracle.errors import OpenLedgerError, Retry
+from oracle.errors import NeedsPerson, Retry
 from oracle.store.database import Database
 
 T = TypeVar("T")
@@ -77,9 +77,7 @@ class Writer:
                 for work, future in batch:
                     try:
                         done.append((future, work(connection), None))
-                    except (Refusal, OpenLedgerError) as refused:
-                        if getattr(refused, "changed", False):
-                            raise
+                    except (Refusal, Retry, NeedsPerson) as refused:  # a Stop undoes all of it
                         done.append((future, None, refused))
         except Exception as error:
             if len(batch) > 1:

@@ -28,7 +28,7 @@ from oracle.attribution.queries import answer_losses, batches, check_lengths
 from oracle.attribution.records import Query
 from oracle.attribution.result import Evidence, Holding, Passage, Result, abstain, join
 from oracle.attribution.retrieved import Ablate, Used, used
-from oracle.attribution.scoring import score
+from oracle.attribution.scoring import halves_are_quick, score
 from oracle.attribution.shares import Limits
 from oracle.attribution.spans import SpanIndex
 
@@ -73,7 +73,8 @@ class Attributable:
         found: dict[str, Result] = {}
         if fit and self.limits is not None:
             queries = [answer.query for answer in fit]
-            scores, raised = score(self.model, self.index, queries), gains(self.model, queries)
+            half = halves_are_quick(next(self.model.parameters()).device)
+            scores, raised = score(self.model, self.index, queries, half=half), gains(self.model, queries)
             for answer, rows in zip(fit, self._rows(queries)):
                 name = answer.query.id
                 found[name] = join(

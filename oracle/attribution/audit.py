@@ -132,10 +132,10 @@ def begin(folder: Path, model: nn.Module, index: Index, rows: Sequence[Query], p
     matrices = lora_matrices(model)
     tensors: dict[str, Tensor] = {}
     for number in range(len(index)):
-        scales = {matrix.name: LongSide(matrix.shape[1], torch.device("cpu")) for matrix in matrices}
-        for _, found in _gradients(model, index, number, matrices, rows):
+        scales = {matrix.name: LongSide(*matrix.shape, torch.device("cpu")) for matrix in matrices}
+        for places, found in _gradients(model, index, number, matrices, rows):
             for matrix in matrices:
-                scales[matrix.name].add(found[matrix.name].cpu())
+                scales[matrix.name].add(found[matrix.name].cpu(), torch.tensor(places))
         for matrix in matrices:
             tensors[f"factor.{number}.{matrix.name}"] = scales[matrix.name].factor(index.plan.damping)
     tensors["directions"] = torch.zeros(0, 1)

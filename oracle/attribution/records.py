@@ -9,7 +9,7 @@ METHOD = "checkpointed-influence/1"
 
 @dataclass(frozen=True)
 class Window:
-    """Steps in which every row passes once and is recorded: one checkpoint."""
+    """Steps in which every row passes as often as any other and is recorded: one checkpoint."""
 
     first: int
     last: int  # inclusive
@@ -68,18 +68,21 @@ class Scores:
         return self.lengths[self.queries.index(query)]
 
 
-def plan_for(steps: int, epochs: int, windows: int = 4, damping: float = 0.01) -> Plan:
-    """One window for an epoch, as many as asked for, spread over the run; those in its middle weigh most.
+def plan_for(steps: int, epochs: int, windows: int = 2, length: int = 2, damping: float = 0.01) -> Plan:
+    """Windows of whole epochs, each in the middle of its part of the run; those in the run's middle weigh most.
 
     Early gradients are of a model that knows nothing, late ones of rows that are already learned: both say little of
-    what a row changed.
+    what a row changed. A query is differentiated once for each window, so that few long ones cost it least.
     """
     if steps < epochs or epochs < 1:
         raise ValueError(f"{steps} steps are no {epochs} epochs")
-    chosen = sorted({round((i + 0.5) * epochs / windows - 0.5) for i in range(min(windows, epochs))})
+    windows = min(windows, epochs)
+    length = min(length, epochs // windows)
     each = steps / epochs
     found = []
-    for epoch in chosen:
-        at = (epoch + 0.5) / epochs
-        found.append(Window(round(epoch * each), round((epoch + 1) * each) - 1, 4 * at * (1 - at)))
+    for number in range(windows):
+        middle = (number + 0.5) * epochs / windows
+        first = int(middle - length / 2 + 0.5)
+        at = (first + length / 2) / epochs
+        found.append(Window(round(first * each), round((first + length) * each) - 1, 4 * at * (1 - at)))
     return Plan(tuple(found), damping)

@@ -8,22 +8,35 @@ eigenbasis with corrected eigenvalues is not more accurate here, and it costs a 
 
 from __future__ import annotations
 
+from functools import cache
+
+import numpy as np
 import torch
 from torch import Tensor
 
 from oracle.attribution.errors import NotFinite, NothingRecorded
 
+SIGNS = 2
+_PATTERNS = 4096
+
 
 class LongSide:
-    """Adds up the covariance of one matrix's gradients along its long side."""
+    """Adds up the covariance of one matrix's gradients along its long side.
 
-    def __init__(self, length: int, device: torch.device) -> None:
+    Of each row's lines (one for each index of the rank) two sums with random signs are taken: their outer products are
+    the covariance's on average, at a fraction of its cost. Signs belong to the row, so that nothing depends on batches.
+    """
+
+    def __init__(self, short: int, length: int, device: torch.device) -> None:
         self.covariance = torch.zeros(length, length, device=device)
         self.count = 0
+        self._signs = signs_of(short).to(device)
 
-    def add(self, gradients: Tensor) -> None:
-        """examples × short × long."""
+    def add(self, gradients: Tensor, rows: Tensor) -> None:
+        """examples × short × long, and the numbers of the rows."""
         flat = gradients.reshape(-1, gradients.shape[2])
+        if gradients.shape[1] > SIGNS:
+            flat = torch.bmm(self._signs[rows % _PATTERNS], gradients).reshape(-1, gradients.shape[2])
         self.covariance.addmm_(flat.T, flat)
         self.count += gradients.shape[0]
 
@@ -48,3 +61,12 @@ class LongSide:
             return eye * 1e15
         factor: Tensor = torch.linalg.cholesky(covariance + damping * mean * eye)
         return factor
+
+
+@cache
+def signs_of(short: int) -> Tensor:
+    """patterns × lines × short, the same everywhere; of length one on average."""
+    chance = np.random.Generator(np.random.Philox(short))
+    signs = chance.integers(0, 2, (_PATTERNS, SIGNS, short)).astype(np.float32) * 2 - 1
+    found: Tensor = torch.from_numpy(signs) / SIGNS**0.5
+    return found

@@ -56,6 +56,11 @@ def score(
     return Scores(names, index.contributors, values, tuple(squares.sqrt().tolist()), index.method)
 
 
+def halves_are_quick(device: torch.device) -> bool:
+    """Whether bfloat16 has instructions of its own there; where it has not, it is several times slower."""
+    return device.type != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def scored(shard: Shard, matrices: Sequence[Matrix], asked: Mapping[str, Tensor], half: bool = False) -> Tensor:
     """queries × contributors, matrix by matrix: what is unpacked of the sums never stands in memory together.
 

@@ -57,7 +57,10 @@ class SpanIndex:
         self._suffixes = _view(folder / "suffixes.bin", np.dtype(np.int32))
         self._starts = np.load(folder / "starts.npy")
         self._start_list: list[int] = self._starts.tolist()
-        counts = np.load(folder / "counts.npy").astype(np.float64)
+        whole = np.load(folder / "counts.npy")
+        # Where the suffixes of each token begin: those of the walls between rows come first of all.
+        self._firsts: list[int] = (self.config["rows"] + np.concatenate([[0], np.cumsum(whole)])).tolist()
+        counts = whole.astype(np.float64)
         self._bits = -np.log2(np.maximum(counts, 0.5) / max(counts.sum(), 1.0))
 
     def spans(self, answer: Sequence[int], shortest: int = 3, rows: int = 8) -> list[Span]:
@@ -99,7 +102,7 @@ class SpanIndex:
 
     def _first(self, wanted: bytes) -> int:
         text, suffixes, width, size = self._text, self._suffixes, self.width, len(wanted)
-        low, high = 0, len(suffixes)
+        low, high = self._bounds(wanted)
         while low < high:
             middle = (low + high) >> 1
             begin = suffixes[middle] * width
@@ -112,7 +115,7 @@ class SpanIndex:
     def _range(self, wanted: bytes) -> tuple[int, int]:
         text, suffixes, width, size = self._text, self._suffixes, self.width, len(wanted)
         first = low = self._first(wanted)
-        high = len(suffixes)
+        high = self._bounds(wanted)[1]
         while low < high:
             middle = (low + high) >> 1
             begin = suffixes[middle] * width
@@ -121,6 +124,13 @@ class SpanIndex:
             else:
                 high = middle
         return first, low
+
+    def _bounds(self, wanted: bytes) -> tuple[int, int]:
+        """Where the suffixes that begin with its first token stand; a token that no row could hold is after all."""
+        token = int.from_bytes(wanted[: self.width], "big") - 1
+        if token + 1 >= len(self._firsts):
+            return len(self._suffixes), len(self._suffixes)
+        return self._firsts[token], self._firsts[token + 1]
 
     def _row(self, place: int) -> int:
         return bisect_right(self._start_list, place) - 1

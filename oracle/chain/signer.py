@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol
 from urllib.parse import urlsplit
 
+import coincurve
 import requests
 from eth_account import Account
 from eth_keys.datatypes import PrivateKey, PublicKey
@@ -49,7 +50,8 @@ class KeystoreSigner:
 
     def __init__(self, key: PrivateKey) -> None:
         # Not an attribute: whoever prints the object, or its fields, must not print the key.
-        self._sign: Callable[[bytes], KeySignature] = lambda digest: key.sign_msg_hash(digest)
+        fast = coincurve.PrivateKey(key.to_bytes())
+        self._sign: Callable[[bytes], bytes] = lambda digest: fast.sign_recoverable(digest, hasher=None)
         self.address = _address(key.public_key)
 
     @classmethod
@@ -69,7 +71,7 @@ class KeystoreSigner:
 
     def sign(self, content: bytes) -> Signature:
         made = self._sign(keccak(content))
-        return Signature(made.v, made.r, made.s)
+        return Signature(made[64], int.from_bytes(made[:32], "big"), int.from_bytes(made[32:64], "big"))
 
     def __repr__(self) -> str:
         return f"KeystoreSigner({self.address})"

@@ -17,6 +17,7 @@ from oracle.types import DatanetId
 if TYPE_CHECKING:
     from oracle.daemon.workshop import Prepared
     from oracle.factory.evaluation import Report
+    from oracle.factory.training import Trained
     from oracle.factory.watching import Progress
     from oracle.store.models import Model
 
@@ -64,31 +65,39 @@ def init(datanets: tuple[int, ...], folders: tuple[Path, ...], name: str, base: 
 
 
 @model.command()
-@click.argument("recipe", type=RECIPE)
+@click.argument("recipes", type=RECIPE, nargs=-1, required=True)
 @OUT
 @click.option("--dry-run", is_flag=True, help="Rows, tokens, steps, memory, time and licences; trains nothing.")
 @click.option("--queue", is_flag=True, help="Leave it to the workers of the queue `train`.")
 @DEVICE
-def train(recipe: Path, out: Path | None, dry_run: bool, queue: bool, device: str) -> None:
-    """Train an adapter. A run that was killed goes on from its last checkpoint, to the same weights."""
-    from oracle.daemon.workshop import make
+def train(recipes: tuple[Path, ...], out: Path | None, dry_run: bool, queue: bool, device: str) -> None:
+    """Train an adapter, or several over one base together. A run that was killed goes on from its last checkpoint, to
+    the same weights."""
+    from oracle.daemon.workshop import make, make_together
     from oracle.factory.suites import require
 
     ground = _ground()
-    prepared = _prepared(recipe, ground)
-    require(prepared.recipe.evaluation)
+    prepared = [_prepared(recipe, ground) for recipe in recipes]
+    for each in prepared:
+        require(each.recipe.evaluation)
     if dry_run:
-        _say_estimate(prepared)
-        return
-    if queue:
+        for each in prepared:
+            _say_estimate(each)
+    elif queue:
         from oracle.daemon.training import request
 
-        click.echo(f"run {request(_needed(), prepared.recipe, recipe)}: queued; a worker of the queue train makes it")
-        return
-    folder = _folder(prepared.recipe.name, out)
-    trained = make(prepared, folder, _tell, device=device)
-    assert trained is not None
-    click.echo(f"{trained.steps} steps, loss {trained.loss:.4f}, weights 0x{trained.weights}\n{folder}")
+        for each, recipe in zip(prepared, recipes):
+            click.echo(f"run {request(_needed(), each.recipe, recipe)}: queued; a worker of the queue train makes it")
+    elif len(prepared) == 1:
+        trained = make(prepared[0], _folder(prepared[0].recipe.name, out), _tell, device=device)
+        assert trained is not None
+        _say_trained(trained)
+    else:
+        together = out or read_settings().home / "runs"
+        for trained in make_together(
+            [(each, together / each.recipe.name) for each in prepared], together, _tell, device
+        ):
+            _say_trained(trained)
 
 
 @model.command(name="eval")
@@ -294,6 +303,10 @@ def _prepared(file: Path, ground: Ground | None) -> Prepared:
     return gather(read(file), ground, read_settings().home / "factory")
 
 
+def _say_trained(found: Trained) -> None:
+    click.echo(f"{found.steps} steps, loss {found.loss:.4f}, weights 0x{found.weights}\n{found.folder}")
+
+
 def _say_estimate(prepared: Prepared) -> None:
     from oracle.factory.estimate import estimate
 
@@ -336,6 +349,7 @@ def _tell(told: Progress) -> None:
         f"{told.job} [{'#' * done}{'.' * (width - done)}] {told.step}/{told.steps}  loss {told.loss:.4f}"
         f"  {told.tokens_per_s:,.0f} tokens/s  {told.eta_s:.0f} s left"
     )
-    click.echo(
-        f"\r{line}" if shown and told.step < told.steps else f"\r{line}\n" if shown else line, nl=not shown, err=True
-    )
+    if shown:
+        click.echo(f"\r{line}", nl=told.step == told.steps, err=True)
+    else:
+        click.echo(line, err=True)

@@ -73,6 +73,27 @@ def api() -> None:
 
 
 @click.command()
+@click.option("--name", default="engine", show_default=True, help="One name per engine of a machine.")
+def infer(name: str) -> None:
+    """Answer what APIs ask through the queue, until SIGTERM; for `OPENLEDGER_INFERENCE=queue`."""
+    import signal
+    import socket
+    import threading
+
+    from oracle.daemon.ground import Ground
+    from oracle.daemon.inference import Inference, base_finder
+    from oracle.daemon.inference_queue import Host, connect
+
+    settings = _daemon()
+    ground, over = Ground(settings), threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: over.set())
+    engine = Inference(ground.blobs, settings.home / "serving", base_finder(ground))
+    Host(connect(settings), ground.database, engine, f"{name}@{socket.gethostname()}").run(over)
+    engine.close()
+
+
+@click.command()
 def doctor() -> None:
     """Look at every part, say what is wrong and how to mend it. Exits with 1 if something is."""
     from oracle.daemon.doctor import examine

@@ -111,11 +111,19 @@ class Attributing:
         with self.database.reading() as connection:
             base = models.find(connection, self.chain, model.made.base)
         adapter = folder_of(model.made, self.stores.published, self.folder)
-        opened = Attributable(load(folder_of(base.made, self.stores.published, self.folder), adapter), adapter / FOLDER)
+        opened = Attributable(load(self._base(base), adapter), adapter / FOLDER)
         self._open[model.position] = opened
         while len(self._open) > _OPEN:
             self._open.popitem(last=False)
         return opened
+
+    def _base(self, base: Model) -> Path:
+        """A base's files stand below `base/`, or alone."""
+        folder = folder_of(base.made, self.stores.published, self.folder)
+        for found in (folder / "base", folder):
+            if (found / "config.json").exists():
+                return found
+        raise models.UnknownModel(f"base {base.id}: its files were not published; fetch it from where its card says")
 
 
 def as_weights(result: Result) -> Attribution:
@@ -129,7 +137,8 @@ def as_weights(result: Result) -> Attribution:
 
 
 def _hash(name: str) -> Hash32:
-    return Hash32(bytes.fromhex(name.removeprefix("0x")))
+    """Of a contribution; an index that knows accounts alone names an account's contributions by its address."""
+    return Hash32(bytes.fromhex(name.removeprefix("0x")).rjust(32, b"\0"))
 
 
 def step(ground: Ground, subject: str) -> Ended:

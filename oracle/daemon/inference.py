@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oracle.daemon.answering import Load, Sink
+from oracle.daemon.ground import Ground
 from oracle.errors import NeedsPerson, OpenLedgerError
 from oracle.serving.types import AdapterId, Event, Finish, Finished, Request, RequestId
+from oracle.store import models
 from oracle.store.blobs import Blobs
 from oracle.store.model_files import folder_of
 from oracle.store.models import Model
@@ -229,6 +231,19 @@ class Inference:
 
     def _base_position(self, model: Model) -> int:
         return model.position if model.made.is_base else self._base_of(model).position
+
+
+def base_finder(ground: Ground) -> FindBase:
+    """By its name, the newest that is served; asked once."""
+    known: dict[str, Model] = {}
+
+    def base_of(model: Model) -> Model:
+        if model.made.base not in known:
+            with ground.database.reading() as connection:
+                known[model.made.base] = models.find(connection, model.chain, model.made.base)
+        return known[model.made.base]
+
+    return base_of
 
 
 def _causal(folder: Path) -> Any:

@@ -34,8 +34,8 @@ _UNRELATED = 48  # questions by which the limits are measured
 class Recording:
     """One adapter's recorder as the factory sees it."""
 
-    def __init__(self, rows: Sequence[Row], watched: Watched) -> None:
-        self._rows, self._watched = rows, watched
+    def __init__(self, rows: Sequence[Row], watched: Watched, evidence: bool) -> None:
+        self._rows, self._watched, self._evidence = rows, watched, evidence
         self._plan = plan_for(watched.steps, watched.epochs)
         self._recorder = Recorder(watched.model, self._plan, watched.owners, adapter=watched.adapter)
 
@@ -52,18 +52,25 @@ class Recording:
         """The adapter is known by what its LoRA layers hold, under attribution's names for them."""
         digest = digest_of(weights)
         write_index(folder / FOLDER, self._recorder.finish(), digest, {"holdings": holdings(self._rows)})
-        examples = self._watched.examples
-        vocabulary = int(self._watched.model.get_input_embeddings().num_embeddings)  # type: ignore[operator]
-        build_spans(folder / FOLDER / "spans", [example.tokens for example in examples], vocabulary)
-        named = [f"{self._rows[each.row].contribution}:{self._rows[each.row].id}" for each in examples]
-        (folder / FOLDER / "rows.txt").write_text("\n".join(named) + "\n", encoding="utf-8")
+        if self._evidence:
+            self._write_evidence(folder / FOLDER)
         windows = [asdict(window) for window in self._plan.windows]
         return {"adapter": digest, "damping": self._plan.damping, "method": METHOD, "windows": windows}
 
+    def _write_evidence(self, folder: Path) -> None:
+        """Where each token stands in the rows: whoever has it can read them."""
+        examples = self._watched.examples
+        vocabulary = int(self._watched.model.get_input_embeddings().num_embeddings)  # type: ignore[operator]
+        build_spans(folder / "spans", [example.tokens for example in examples], vocabulary)
+        named = [f"{self._rows[each.row].contribution}:{self._rows[each.row].id}" for each in examples]
+        (folder / "rows.txt").write_text("\n".join(named) + "\n", encoding="utf-8")
 
-def recording(rows: Sequence[Row]) -> Watch:
+
+def recording(rows: Sequence[Row], evidence: bool = True) -> Watch:
+    """Without evidence where rows are private: the index of sums tells nothing of their words."""
+
     def record(watched: Watched) -> Watcher:
-        return Recording(rows, watched)
+        return Recording(rows, watched, evidence)
 
     return record
 

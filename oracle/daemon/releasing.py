@@ -19,7 +19,7 @@ from oracle.factory.papers import papers
 from oracle.factory.presets import SPLIT
 from oracle.factory.rows import Snapshot
 from oracle.factory.training import ADAPTER, ORDER, RESULT, Trained, read_trained
-from oracle.store import contributions, datanets, models, snapshots
+from oracle.store import datanets, models, snapshots
 from oracle.store.cid import cid_of
 from oracle.store.models import Model, Parent, Version
 from oracle.types import OPEN, Address, BasisPoints, DatanetId, Hash32, Wei
@@ -130,11 +130,6 @@ def _dossier(
     with ground.database.reading() as connection:
         names = {s.datanet: datanets.get_datanet(connection, DatanetId(s.datanet)).name for s in prepared.snapshots}
         known = [each for each in models.listed(connection, ground.rpc.chain) if each.name == recipe.name]
-        sealed = [
-            given.seal is not None
-            for each in prepared.snapshots
-            for given in contributions.ranked(connection, DatanetId(each.datanet))
-        ]
     again = [each.version for each in known if each.made.weights.hex() == trained.weights]
     number = again[0] if again else max((each.version for each in known), default=0) + 1
     config = json.loads((prepared.base / "config.json").read_text(encoding="utf-8"))
@@ -142,7 +137,7 @@ def _dossier(
     return Dossier(
         recipe, number, prepared.snapshots, names, prepared.rows, trained, evaluation, name,
         LICENCE if name == EMBEDDED else "", config, tokens,
-        prepared.licence, builder_of(ground), tuple(parents), forced, any(sealed),
+        prepared.licence, builder_of(ground), tuple(parents), forced, prepared.private,
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """`train.run`: a run of the factory as work of the queue, in pieces that go on where the last one ended.
 
 The recipe is a blob; its name is the subject. The run's folder has the live feed that pages read. When the run has
-ended it is evaluated, and what a person then decides is whether to publish it.
+ended it is evaluated; whether to publish it is a person's to decide.
 """
 
 from __future__ import annotations

@@ -6,13 +6,14 @@ The factory knows folders alone; here they are filled from the store, and what i
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from oracle.daemon.ground import Ground
 from oracle.datanets import calls, exporting
+from oracle.datanets.croissant import ROWS
 from oracle.errors import NeedsPerson
 from oracle.factory import suites
 from oracle.factory.base import LICENCE, folder_of
@@ -25,9 +26,9 @@ from oracle.factory.manifest import base_name
 from oracle.factory.opening import open_adapter
 from oracle.factory.recipe import Recipe
 from oracle.factory.rows import Row, Snapshot, all_rows, read_snapshot, training_rows
-from oracle.factory.training import Trained, read_trained, train
+from oracle.factory.training import Job, Trained, read_trained, train, train_together
 from oracle.factory.watching import Say, never, nobody
-from oracle.store import models, snapshots
+from oracle.store import contributions, models, snapshots
 from oracle.store.events import events, topic
 from oracle.store.models import Model
 from oracle.types import DatanetId, Hash32
@@ -47,6 +48,7 @@ class Prepared:
     start: Path | None
     licence: str
     parent: Model | None = None
+    private: bool = False  # some of its rows are; then neither they nor answers to them may be published
 
     @property
     def training(self) -> list[Row]:
@@ -64,6 +66,7 @@ def gather(recipe: Recipe, ground: Ground | None, cache: Path) -> Prepared:
             raise BadRecipe(f"{source.said}: needs this oracle's store; run `openledger init`, or give a folder")
         folder, root = export_snapshot(ground, DatanetId(source.datanet or 0), source.snapshot, cache)
         found.append(read_snapshot(folder, number, source.weight, root))
+        (folder / ROWS).unlink()  # what is erased from the store must not live on in a cache
     parent = None
     start = None
     if recipe.parent is not None:
@@ -75,18 +78,24 @@ def gather(recipe: Recipe, ground: Ground | None, cache: Path) -> Prepared:
         start = open_adapter(ground.blobs, parent.made, cache / "parents" / parent.made.weights.hex())
     inherited = parent.made.licences if parent else ()
     licence = combined([LICENCE, *inherited, *(each.licence for each in found)], recipe.accept_licences)
-    return Prepared(recipe, tuple(found), tuple(all_rows(found)), folder_of(recipe.base), start, licence, parent)
+    private = ground is not None and any(_is_private(ground, DatanetId(each.datanet or 0)) for each in recipe.sources)
+    rows = tuple(all_rows(found))
+    return Prepared(recipe, tuple(found), rows, folder_of(recipe.base), start, licence, parent, private)
+
+
+def _is_private(ground: Ground, datanet: DatanetId) -> bool:
+    with ground.database.reading() as connection:
+        return any(given.seal is not None for given in contributions.ranked(connection, datanet))
 
 
 def export_snapshot(ground: Ground, datanet: DatanetId, number: int | None, cache: Path) -> tuple[Path, str]:
-    """Its folder, made once, and its root as the store has it."""
+    """Its folder, and its root as the store has it. Refused where rows were erased since."""
     with ground.database.reading() as connection:
         made = snapshots.get_snapshot(connection, datanet, number)
         found = events(connection, ground.rpc.chain, calls.CONTRACT, "SnapshotPublished", topic1=topic(datanet))
     published = next((each.timestamp for each in found if each.args["version"] == made.version), None)
     folder = cache / "snapshots" / f"{datanet}-{made.number}-{made.root.hex()[:16]}"
-    if not (folder / "croissant.json").is_file():
-        exporting.export(ground.database, ground.stores, made, folder, published, private=True)
+    exporting.export(ground.database, ground.stores, made, folder, published, private=True)
     return folder, "0x" + made.root.hex()
 
 
@@ -111,7 +120,7 @@ def make(
     from oracle.daemon.recording import measure_limits, recording
 
     recipe, rows = prepared.recipe, prepared.training
-    watch = recording(rows) if recipe.attribution else None
+    watch = recording(rows, evidence=not prepared.private) if recipe.attribution else None
     trained = train(
         recipe, rows, prepared.base, folder, watch=watch, start=prepared.start, say=say, stop=stop, device=device,
         save_every=save_every,
@@ -121,11 +130,36 @@ def make(
     return trained
 
 
+def make_together(
+    runs: Sequence[tuple[Prepared, Path]], folder: Path, say: Say = nobody, device: str = "cpu"
+) -> list[Trained]:
+    """Several adapters over one base, in one process; the checkpoint of all lies in `folder`."""
+    from oracle.daemon.recording import measure_limits, recording
+
+    jobs = []
+    for prepared, own in runs:
+        rows = prepared.training
+        watch = recording(rows, evidence=not prepared.private) if prepared.recipe.attribution else None
+        jobs.append(Job(prepared.recipe, rows, own, watch=watch, start=prepared.start))
+    found = train_together(jobs, runs[0][0].base, folder, say=say, device=device)
+    assert found is not None
+    for (prepared, _), trained in zip(runs, found):
+        if prepared.recipe.attribution:
+            measure_limits(prepared.recipe, prepared.base, trained, device)
+    return found
+
+
 def judge(prepared: Prepared, folder: Path, device: str = "cpu") -> Report:
     """Base and adapter side by side; the report lies in the run's folder."""
     trained = read_trained(folder)
-    report = evaluate(prepared.recipe, prepared.rows, prepared.base, trained.adapter, suites=suites.run, device=device)
-    write_json(folder / EVALUATION, {**report.as_dict(), "weights": trained.weights})
+    report = evaluate(
+        prepared.recipe, prepared.rows, prepared.base, trained.adapter, parent=prepared.start, suites=suites.run,
+        device=device,
+    )  # fmt: skip
+    said = report.as_dict() | {"weights": trained.weights}
+    if prepared.private:
+        said["examples"] = []
+    write_json(folder / EVALUATION, said)
     return report
 
 

@@ -17,6 +17,7 @@ from oracle.factory.tokens import encode, messages_of, prompt_ids
 
 _TOKENS_AT_ONCE = 8192
 GENERAL = Path(__file__).parent / "embedded" / "general.jsonl"
+REHEARSAL = GENERAL.with_name("rehearsal.jsonl")
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,11 @@ def items_of(tokenizer: Any, rows: Sequence[Row], longest: int, most: int) -> li
         if len(found) == most:
             break
     return found
+
+
+def rehearsal_rows(file: Path | None) -> list[Row]:
+    """More of that text, which a run goes over beside its own rows; never what forgetting is measured by."""
+    return general_rows(file or REHEARSAL)
 
 
 def general_rows(file: Path | None) -> list[Row]:

@@ -1,5 +1,5 @@
-"""An exported version as a folder: hashes of all files in an index, the index in the manifest, and the hash of the
-manifest on chain."""
+"""An exported version as a folder: every file's hash in an index, the version's own files in the manifest too, and the
+manifest's hash on chain."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def index_of(folder: Path, chain: dict[str, Any]) -> bytes:
     files = {
         file.relative_to(folder).as_posix(): sha256(file.read_bytes()).hexdigest()
         for file in sorted(folder.rglob("*"))
-        if file.is_file() and file.name != INDEX
+        if file.is_file() and file != folder / INDEX
     }
     content = {"chain": chain, "files": files, "format": "openledger-export/1", "manifest": files[MANIFEST]}
     return json.dumps(content, indent=2, sort_keys=True).encode() + b"\n"

@@ -84,27 +84,33 @@ def evaluate(
     base: Path,
     adapter: Path,
     *,
+    parent: Path | None = None,
     suites: Callable[[Evaluation, Path, Path], Mapping[str, Any]] | None = None,
     device: str = "cpu",
 ) -> Report:
-    """Reads the adapter as PEFT does. `suites` runs the tasks of lm-evaluation-harness."""
+    """Reads the adapter as PEFT does. With a parent also what this run has added to it; `suites` runs the tasks of
+    lm-evaluation-harness."""
     from peft import PeftModel
 
     asked = recipe.evaluation
     opened = open_base(base, recipe.training.precision, device)
     sets = sets_of(opened, recipe, rows)
     ran = dict(suites(asked, base, adapter)) if suites and asked.suites else {}
-    before = torch.get_num_threads()
+    threads = torch.get_num_threads()
     torch.set_num_threads(recipe.training.threads)
     try:
         model = PeftModel.from_pretrained(opened.model, str(adapter)).eval()
-        with_, without = (
-            _sides(model, opened, sets, asked, nullcontext),
-            _sides(model, opened, sets, asked, model.disable_adapter),
-        )
+        with_ = _sides(model, opened, sets, asked, nullcontext)
+        without = _sides(model, opened, sets, asked, model.disable_adapter)
+        if parent is not None:
+            model.load_adapter(str(parent), "parent")
+            model.set_adapter("parent")
+            before = _sides(model.eval(), opened, sets, asked, nullcontext)
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads)
     differences = {name: differences_of(without[name].scored, with_[name].scored) for name in sets}
+    if parent is not None:
+        differences |= {f"{n} over its parent": differences_of(before[n].scored, with_[n].scored) for n in sets}
     go, reasons = decide(recipe.gate, differences, with_, without)
     return Report(without, with_, differences, ran, go, tuple(reasons), _shown(sets["held-out"], without, with_))
 

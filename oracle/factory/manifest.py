@@ -65,6 +65,7 @@ def plain_recipe(recipe: Recipe) -> dict[str, Any]:
     ]
     if not _is_name(recipe.base):
         said["base"] = base_name(recipe.base)
+    said["rehearsal"] = Path(recipe.rehearsal).name if recipe.rehearsal else None
     for name in ("tasks", "general"):
         if said["evaluation"][name]:
             said["evaluation"][name] = Path(said["evaluation"][name]).name
@@ -142,11 +143,14 @@ def _why_unwatched(recipe: Recipe) -> str:
 
 def _commit() -> str:
     try:
-        done = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=_ROOT, capture_output=True, text=True, check=True, timeout=10
-        )
+        head, changes = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.SubprocessError):
         return "unknown: not run from a repository"
+    return f"{head}, with changes" if changes else head
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=_ROOT, capture_output=True, text=True, check=True, timeout=10)
     return done.stdout.strip()
 
 

@@ -43,7 +43,7 @@ def recipe_of(found: Dossier) -> str:
         "sequence_length": settings.length, "schedule": settings.schedule, "warmup": settings.warmup,
         "clip": settings.clip, "packing": settings.packing, "precision": settings.precision,
         "gradient_checkpointing": settings.checkpointing, "quantise": settings.quantise, "seed": settings.seed,
-        "threads": settings.threads, "attribution": said.attribution,
+        "threads": settings.threads, "rehearsal": {"share": settings.rehearsal}, "attribution": said.attribution,
         "evaluation": {"items": said.evaluation.items, "answer_tokens": said.evaluation.answer_tokens},
         "gate": {"metric": said.gate.metric, "general_worse_percent": said.gate.general_worse_percent},
         "accept_licences": list(said.accept_licences),

@@ -52,6 +52,7 @@ class Training:
     quantise: str
     seed: int
     threads: int
+    rehearsal: float = 0.0  # of the batch: rows of the general kind, beside each step's own
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ class Recipe:
     title: str = ""
     about: str = ""
     accept_licences: tuple[str, ...] = ()
+    rehearsal: str | None = None  # the file; None: what comes with the package
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -135,6 +137,12 @@ class _Evaluation(BaseModel):
     general: str | None = None
     items: int = Field(512, ge=1)
     answer_tokens: int = Field(48, ge=1, le=4096)
+
+
+class _Rehearsal(BaseModel):
+    model_config = _STRICT
+    share: float = Field(0.0, ge=0, le=4)
+    file: str | None = None
 
 
 class _Price(BaseModel):
@@ -187,6 +195,7 @@ class _Recipe(BaseModel):
     quantise: Literal["none", "nf4", "fp4"] = "none"
     seed: int = Field(1, ge=0, lt=2**31)
     threads: int = Field(1, ge=1, le=256)
+    rehearsal: _Rehearsal = _Rehearsal()
     evaluation: _Evaluation = _Evaluation()
     gate: _Gate = _Gate()
     price: _Price = _Price()
@@ -248,13 +257,14 @@ def _recipe(said: _Recipe) -> Recipe:
         rank, said.alpha or float(ALPHA * rank), tuple(sorted(set(said.targets))), said.learning_rate,
         said.epochs or preset["epochs"], said.batch, said.sequence_length, said.schedule, said.warmup, said.clip,
         said.packing, said.precision, said.gradient_checkpointing, said.quantise, said.seed, said.threads,
+        said.rehearsal.share,
     )  # fmt: skip
     evaluation = Evaluation(**{**said.evaluation.model_dump(), "suites": tuple(said.evaluation.suites)})
     return Recipe(
         said.name, said.base, tuple(Source(**source.model_dump()) for source in said.snapshots), training, said.preset,
         said.parent, evaluation, Gate(**said.gate.model_dump()), said.price.input, said.price.output,
         tuple(BasisPoints(part) for part in said.split.model_dump().values()), said.attribution, said.title, said.about,
-        tuple(said.accept_licences),
+        tuple(said.accept_licences), said.rehearsal.file,
     )  # fmt: skip
 
 

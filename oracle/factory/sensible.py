@@ -27,13 +27,11 @@ def recipe_over(asked: Recipe, rows: Sequence[Row], base: Path) -> str:
     length = min(most, max(32, -(-max(lengths) // 32) * 32))
     batch = 4 if len(trained) < 64 else 8 if len(trained) < 512 else 16
     asks = any(row.split == EVALUATION for row in rows)
-    small = width < _SMALL
     sources = [
         {"folder": each.folder} if each.folder else {"datanet": each.datanet, "snapshot": each.snapshot}
         for each in asked.sources
     ]
-    worse = 400 if small else 5
-    why = "   # so small a base forgets fast: 5 suits one of a billion parameters" if small else ""
+    share = 1.0 if width < _SMALL else 0.0
     return f"""\
 # What is left out has the value of the preset. docs/factory.md has all names.
 name: {asked.name}
@@ -44,12 +42,13 @@ preset: {asked.preset}                # rank {asked.training.rank}, {asked.train
 learning_rate: {rate_for(width)}      # for a base of {width} dimensions
 batch: {batch}
 sequence_length: {length}
+rehearsal: {{share: {share}}}         # of the batch: general rows beside each step's own, against forgetting
 seed: 1
 evaluation:
   suites: []                    # tasks of lm-evaluation-harness: names in the folder `tasks`, or YAML files
 gate:
   metric: {"exact_match" if asks else "perplexity"}
-  general_worse_percent: {worse}{why}
+  general_worse_percent: 5
 price: {{input: "0.001", output: "0.002"}}   # OPEN for 1,000 tokens
 split: {{contributors: 6000, builder: 2000, upstream: 0, reviewers: 500, attestors: 500, treasury: 1000}}
 """

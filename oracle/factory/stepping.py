@@ -17,6 +17,7 @@ from oracle.factory.lora import Adapter, Layers
 from oracle.factory.order import divisor_of, rate_at
 from oracle.factory.passes import lines_of, losses
 from oracle.factory.recipe import Training
+from oracle.factory.rehearsing import Rehearsal
 from oracle.factory.tokens import Example
 from oracle.factory.watching import Watcher
 
@@ -37,6 +38,7 @@ class Member:
     order: tuple[tuple[int, ...], ...]
     without: frozenset[int]  # rows
     watcher: Watcher | None
+    beside: Rehearsal
     losses: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -48,6 +50,11 @@ class Member:
         """Says at which rate."""
         gradient, rate = self.adapter.gradient, rate_at(self.training, self.rate, step, len(self.order))
         norm = torch.linalg.vector_norm(gradient).item()
+        if not math.isfinite(norm):
+            raise Diverged(
+                f"step {step + 1}: the gradient is {norm}; lower learning_rate (it was {self.rate:g}); nothing was"
+                " published, and the last checkpoint is from before"
+            )
         if norm > self.training.clip:
             gradient.mul_(self.training.clip / (norm + 1e-6))
         self.first.lerp_(gradient, 1 - _BETA1)
@@ -105,6 +112,7 @@ class Stepper:
             tokens[number] = sum(len(example.tokens) for unit in own for example in unit.examples)
             member.adapter.gradient.zero_()
         found = self._pass_all(step, units, divisors)
+        self._rehearse(step, taking)
         for number in taking:
             if not math.isfinite(found.get(number, 0.0)):
                 raise Diverged(
@@ -117,11 +125,21 @@ class Stepper:
             for number in taking
         ]
 
+    def _rehearse(self, step: int, taking: Sequence[int]) -> None:
+        """In passes of their own: nobody holds these rows, so nobody looks on."""
+        beside = {number: self._members[number].beside for number in taking}
+        units = [_Unit(number, (e,)) for number, each in beside.items() for e in each.examples(step)]
+        if units:
+            divisors = {number: each.divisor(step) for number, each in beside.items()}
+            self._pass_all(step, units, divisors, watched=False)
+
     def _kept(self, member: Member, unit: Sequence[int]) -> tuple[Example, ...]:
         found = (member.examples[place] for place in unit)
         return tuple(example for example in found if example.row not in member.without)
 
-    def _pass_all(self, step: int, units: Sequence[_Unit], divisors: Mapping[int, float]) -> dict[int, float]:
+    def _pass_all(
+        self, step: int, units: Sequence[_Unit], divisors: Mapping[int, float], watched: bool = True
+    ) -> dict[int, float]:
         """What does not fit into memory is halved and goes on: the sum of the gradients stays the same."""
         size = self.most or max(1, len(units))
         waiting = [list(units[at : at + size]) for at in range(0, len(units), size)]
@@ -130,7 +148,7 @@ class Stepper:
             piece = waiting.pop(0)
             before = [member.adapter.gradient.clone() for member in self._members]
             try:
-                for number, loss in self._pass(step, piece, divisors).items():
+                for number, loss in self._pass(step, piece, divisors, watched).items():
                     found[number] = found.get(number, 0.0) + loss
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 if not _out_of_memory(error):
@@ -153,7 +171,9 @@ class Stepper:
             torch.cuda.empty_cache()
         return [piece[:half], piece[half:]]
 
-    def _pass(self, step: int, piece: Sequence[_Unit], divisors: Mapping[int, float]) -> dict[int, float]:
+    def _pass(
+        self, step: int, piece: Sequence[_Unit], divisors: Mapping[int, float], watched: bool
+    ) -> dict[int, float]:
         lines = lines_of([unit.examples for unit in piece], self._pad, self._device, self._packed)
         slices: list[tuple[int, int, int]] = []
         at = 0
@@ -165,7 +185,7 @@ class Stepper:
         with ExitStack() as watching:
             for number, begin, end in slices:
                 watcher = self._members[number].watcher
-                if watcher is not None:
+                if watcher is not None and watched:
                     rows = [unit.examples[0].row for unit in piece[begin:end]]
                     watching.enter_context(watcher.step(step, rows, divisors[number]))
             each = losses(self._layers.model, lines)

@@ -23,6 +23,7 @@ from oracle.factory.opening import CONFIG, WEIGHTS
 from oracle.factory.order import order_digest, order_of, units_of
 from oracle.factory.presets import rate_for
 from oracle.factory.recipe import Recipe
+from oracle.factory.rehearsing import Rehearsal
 from oracle.factory.rows import Row
 from oracle.factory.stepping import Line, Member, Stepper
 from oracle.factory.tokens import encode_all
@@ -140,9 +141,12 @@ class _Run:
             watcher = job.watch(Watched(self._base.model, name, len(order), settings.epochs, owners, tuple(examples)))
         out = frozenset(place for place, row in enumerate(job.rows) if row.id in job.without)
         rate = settings.rate or rate_for(self._base.model.config.hidden_size)
-        return Member(adapter, settings, rate, tuple(examples), tuple(units), tuple(order), out, watcher)
+        beside = Rehearsal.of(self._base.tokenizer, job.recipe, len(order))
+        return Member(adapter, settings, rate, tuple(examples), tuple(units), tuple(order), out, watcher, beside)
 
     def go(self, say: Say, stop: Callable[[], bool], save_every: float) -> list[Trained] | None:
+        if all(_is_of(job.folder, self._digest) for job in self._jobs):
+            return [read_trained(job.folder) for job in self._jobs]
         self._go_on()
         steps = max(len(member.order) for member in self._members)
         began = saved = time.monotonic()
@@ -187,7 +191,8 @@ class _Run:
             start = None if job.start is None else hashlib.sha256((job.start / WEIGHTS).read_bytes()).hexdigest()
             watched = job.watch is not None
             rows = [(row.id, row.weight, row.credit) for row in job.rows]
-            said.append([job.recipe.digest, rows, sorted(job.without), start, watched])
+            beside = self._members[len(said) - 1].beside.digest
+            said.append([job.recipe.digest, rows, sorted(job.without), start, watched, beside])
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
     def _save(self) -> None:
@@ -220,7 +225,10 @@ class _Run:
         config = member.adapter.config(job.recipe.base)
         write_folder(job.folder / ADAPTER, lambda half: _write_adapter(half, state, config))
         weights = hashlib.sha256((job.folder / ADAPTER / WEIGHTS).read_bytes()).hexdigest()
-        watched = {} if member.watcher is None else dict(member.watcher.close(job.folder, state))
+        watched: dict[str, Any] = {}
+        if member.watcher is not None:
+            with checkpoints.saving(job.folder):
+                watched = dict(member.watcher.close(job.folder, state))
         ids = [row.id for row in job.rows]
         each = max(1, len(member.order) // member.training.epochs)
         order = order_digest(member.order, ids)
@@ -243,7 +251,9 @@ class _Run:
             "tokens": sum(len(member.examples[p].tokens) for b in member.order for u in b for p in member.units[u]),
             "seconds": round(self._spent, 2),
             "order": order,
+            "rehearsal": member.beside.digest,
             "rows": len(ids),
+            "run": self._digest,
             "halvings": self._stepper.halved,
             "lines_at_once": self._stepper.most,
             "together": len(self._jobs),
@@ -264,6 +274,14 @@ def read_trained(folder: Path) -> Trained:
         folder.name, folder, said["weights"], said["steps"], said["loss"], said["tokens"], said["seconds"],
         said["order"], said,
     )  # fmt: skip
+
+
+def _is_of(folder: Path, run: str) -> bool:
+    """Whether this very run has ended here before."""
+    try:
+        return bool(json.loads((folder / RESULT).read_text(encoding="utf-8"))["run"] == run)
+    except (OSError, ValueError, KeyError):
+        return False
 
 
 def _write_adapter(half: Path, state: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:

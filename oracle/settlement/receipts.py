@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from coincurve import PublicKey
 from eth_utils.address import to_checksum_address
 
@@ -73,4 +75,10 @@ def recovered(digest: bytes, signature: bytes) -> Address | None:
         key = PublicKey.from_signature_and_message(compact, digest, hasher=None)
     except Exception:  # libsecp256k1's binding raises bare Exception where there is no such point on the curve
         return None
-    return Address(to_checksum_address(keccak(key.format(compressed=False)[1:])[-20:]))
+    return checksummed(keccak(key.format(compressed=False)[1:])[-20:])
+
+
+@lru_cache(maxsize=1 << 16)
+def checksummed(account: bytes) -> Address:
+    """Remembered: the capitals cost more than the signature."""
+    return Address(to_checksum_address(account))

@@ -15,7 +15,7 @@ from oracle.settlement.document import Reader, parsed
 from oracle.settlement.onchain import Onchain
 from oracle.settlement.statement import Known, Statement, statement
 from oracle.settlement.verify import DOCUMENT
-from oracle.store import batches, intents
+from oracle.store import batches, contributions, intents, snapshots
 from oracle.store.batches import State
 from oracle.store.events import events
 from oracle.store.intents import Intent
@@ -61,29 +61,25 @@ def statement_of_account(
 
 
 def contributions_of(connection: Connection, chain: ChainId, account: Address) -> dict[Hash32, Known]:
-    """What the registry's events say: contributed, accepted, trained into."""
+    """What was contributed in its name, by whoever sent it; accepted; and trained into, by snapshots that hold it."""
+    trained = _models_by_snapshot(connection, chain)
     found: dict[Hash32, Known] = {}
-    models = _models_by_datanet(connection, chain)
-    outcomes = {
-        bytes(event.args["contribution"]): int(event.args["acceptedCount"])
-        for event in events(connection, chain, "DatanetRegistry", "OutcomeRecorded")
-    }
-    for event in events(connection, chain, "DatanetRegistry", "Contributed"):
-        if event.args.get("contributor") != account:
-            continue
-        name = Hash32(bytes(event.args["contribution"]))
-        accepted = outcomes.get(name)
-        trained = models.get(int(event.args["datanet"]), ()) if accepted else ()
-        found[name] = Known(accepted, int(event.args.get("count", 0)), tuple(trained))
+    for one in contributions.of_contributor(connection, account):
+        assert one.name is not None
+        models: list[str] = []
+        for snapshot in snapshots.with_contribution(connection, one.key):
+            models += trained.get((snapshot.datanet, snapshot.version or 0), ())
+        accepted = None if one.recorded is None else int.from_bytes(one.recorded[32:40], "big")
+        found[Hash32(one.name)] = Known(accepted, one.count or 0, tuple(dict.fromkeys(models)))
     return found
 
 
-def _models_by_datanet(connection: Connection, chain: ChainId) -> dict[int, list[str]]:
-    found: dict[int, list[str]] = {}
+def _models_by_snapshot(connection: Connection, chain: ChainId) -> dict[tuple[int, int], list[str]]:
+    found: dict[tuple[int, int], list[str]] = {}
     for event in events(connection, chain, "ModelRegistry", "VersionPublished"):
         for snapshot in event.args["snapshots"]:
             name = f"model {event.args['model']} version {event.args['version']}"
-            found.setdefault(int(snapshot["datanet"]), []).append(name)
+            found.setdefault((int(snapshot["datanet"]), int(snapshot["version"])), []).append(name)
     return found
 
 

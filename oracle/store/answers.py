@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import BigInteger, Column, Connection, Index, LargeBinary, Table, insert, select, update
+from sqlalchemy import BigInteger, Column, Connection, Index, LargeBinary, Table, bindparam, insert, select, update
 
 from oracle.errors import Stop
 from oracle.store.columns import METADATA, HashColumn, Time
+from oracle.store.prepared import Prepared
 from oracle.store.receipts import RECEIPTS
 from oracle.types import Address, ChainId, Hash32, Timestamp
 
@@ -82,12 +83,14 @@ class Kept:
     explanation: bytes | None
 
 
+_KEEP = Prepared(lambda _: insert(ANSWERS).values({column.name: bindparam(column.name) for column in ANSWERS.columns}))
+
+
 def keep(
     connection: Connection, chain: ChainId, receipt: Hash32, model: int, sealed: bytes, keep_until: Timestamp
 ) -> None:
     """In the transaction that stores the receipt."""
-    row = {"chain": chain, "receipt": receipt, "model": model, "keep_until": keep_until, "sealed": sealed}
-    connection.execute(insert(ANSWERS).values(row))
+    _KEEP(connection, chain=chain, receipt=receipt, model=model, keep_until=keep_until, sealed=sealed, explanation=None)
 
 
 def find(connection: Connection, chain: ChainId, receipt: Hash32) -> Kept | None:

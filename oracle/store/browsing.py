@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, func, literal, or_, select
 
 from oracle.store import contributions
 from oracle.store.contributions import CONTRIBUTIONS, Contribution
@@ -104,12 +104,18 @@ def contribution_by_hash(connection: Connection, name: Hash32) -> Contribution |
 
 
 def row_by_hash(connection: Connection, name: Hash32) -> tuple[Hash32, int] | None:
-    """(contribution, row): by its place in the chunk of hashes. A walk over all of them: for searches only."""
-    for row in connection.execute(
+    """(contribution, row) of the earliest that holds it. A walk over all hashes: for searches only."""
+    if connection.dialect.name == "sqlite":
+        holds = func.instr(CHUNKS.c.hashes, name) > 0
+    else:
+        holds = func.position(literal(bytes(name)).op("IN")(CHUNKS.c.hashes)) > 0
+    asked = (
         select(CHUNKS.c.contribution, CHUNKS.c.first, CHUNKS.c.hashes)
-        .where(func.instr(CHUNKS.c.hashes, name) > 0 if connection.dialect.name == "sqlite" else
-               func.position(name.hex(), func.encode(CHUNKS.c.hashes, "hex")) > 0)
-    ):  # fmt: skip
+        .join(CONTRIBUTIONS, CONTRIBUTIONS.c.key == CHUNKS.c.contribution)
+        .where(holds)
+        .order_by(CONTRIBUTIONS.c.rank, CHUNKS.c.number)
+    )
+    for row in connection.execute(asked):
         hashes = bytes(row.hashes)
         at = hashes.find(name)
         while at >= 0 and at % 32:

@@ -11,6 +11,7 @@ it counts for nothing, and can no longer be ended. So a crash charges nothing, a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -20,8 +21,8 @@ from sqlalchemy import (
     LargeBinary,
     String,
     Table,
+    bindparam,
     delete,
-    insert,
     select,
     update,
 )
@@ -29,6 +30,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from oracle.errors import Retry
 from oracle.store.columns import METADATA, AddressColumn, HashColumn, Time, WeiColumn
+from oracle.store.prepared import Prepared
 from oracle.store.receipts import Lane
 from oracle.types import Address, ChainId, Hash32, Timestamp, Wei
 
@@ -94,74 +96,109 @@ class Call:
     answer: bytes | None
 
 
+_LANES_OF = Prepared(
+    lambda _: (
+        select(LANES.c.key, LANES.c.total, LANES.c.signed, LANES.c.unsigned)
+        .where(LANES.c.chain == bindparam("on"), LANES.c.consumer == bindparam("of"))
+        .with_for_update()
+    )
+)
+_OPEN_LANE = Prepared(lambda dialect: dialect.insert(LANES).values(_bound(LANES)).on_conflict_do_nothing())
+_SET_LANE = Prepared(
+    lambda _: (
+        update(LANES)
+        .where(LANES.c.chain == bindparam("on"), LANES.c.consumer == bindparam("of"), LANES.c.key == bindparam("by"))
+        .values({name: bindparam(f"new_{name}") for name in ("total", "signed", "unsigned")})
+    )
+)
+_RESERVED = Prepared(
+    lambda _: select(CALLS.c.key, CALLS.c.most).where(
+        CALLS.c.chain == bindparam("on"),
+        CALLS.c.consumer == bindparam("of"),
+        CALLS.c.state == "running",
+        CALLS.c.until > bindparam("now"),
+    )
+)
+_CALL = Prepared(
+    lambda _: select(
+        CALLS.c.id, CALLS.c.consumer, CALLS.c.key, CALLS.c.request, CALLS.c.state, CALLS.c.most, CALLS.c.until,
+        CALLS.c.attempt, CALLS.c.answer,
+    ).where(CALLS.c.chain == bindparam("on"), CALLS.c.id == bindparam("named"))
+)  # fmt: skip
+_BEGIN = Prepared(lambda dialect: dialect.insert(CALLS).values(_bound(CALLS)).on_conflict_do_nothing())
+_END = Prepared(
+    lambda _: (
+        update(CALLS)
+        .where(
+            CALLS.c.chain == bindparam("on"),
+            CALLS.c.id == bindparam("named"),
+            CALLS.c.attempt == bindparam("by"),
+            CALLS.c.state == "running",
+            CALLS.c.until > bindparam("now"),
+        )
+        .values(state=bindparam("new_state"), answer=bindparam("new_answer"))
+    )
+)
+
+
 def lanes_of(connection: Connection, chain: ChainId, consumer: Address) -> dict[Address, LaneState]:
     """Locked until the end of the transaction: two reservations of one consumer see each other."""
-    asked = select(LANES).where(LANES.c.chain == chain, LANES.c.consumer == consumer).with_for_update()
     return {
-        row.key: LaneState(Lane(row.consumer, row.key), Wei(row.total), Wei(row.signed), row.unsigned)
-        for row in connection.execute(asked)
+        key: LaneState(Lane(consumer, key), Wei(int(total)), Wei(int(signed)), unsigned)
+        for key, total, signed, unsigned in _LANES_OF(connection, on=chain, of=consumer).fetchall()
     }
 
 
 def open_lane(connection: Connection, chain: ChainId, lane: Lane) -> None:
-    row = {"chain": chain, "consumer": lane.consumer, "key": lane.key, "total": 0, "signed": 0, "unsigned": 0}
-    connection.execute(_dialect(connection).insert(LANES).values(row).on_conflict_do_nothing())
+    _OPEN_LANE(connection, chain=chain, consumer=lane.consumer, key=lane.key, total=0, signed=0, unsigned=0)
 
 
 def set_lane(connection: Connection, chain: ChainId, state: LaneState) -> None:
-    connection.execute(
-        update(LANES)
-        .where(LANES.c.chain == chain, LANES.c.consumer == state.lane.consumer, LANES.c.key == state.lane.key)
-        .values(total=state.total, signed=state.signed, unsigned=state.unsigned)
-    )
+    _SET_LANE(
+        connection, on=chain, of=state.lane.consumer, by=state.lane.key, new_total=state.total,
+        new_signed=state.signed, new_unsigned=state.unsigned,
+    )  # fmt: skip
 
 
 def reserved(connection: Connection, chain: ChainId, consumer: Address, now: Timestamp) -> dict[Address, int]:
     """What running calls may still come to, by key."""
-    asked = select(CALLS.c.key, CALLS.c.most).where(
-        CALLS.c.chain == chain, CALLS.c.consumer == consumer, CALLS.c.state == "running", CALLS.c.until > now
-    )
     found: dict[Address, int] = {}
-    for key, most in connection.execute(asked):
-        found[key] = found.get(key, 0) + most
+    for key, most in _RESERVED(connection, on=chain, of=consumer, now=now).fetchall():
+        found[key] = found.get(key, 0) + int(most)
     return found
 
 
 def find_call(connection: Connection, chain: ChainId, identity: Hash32) -> Call | None:
-    row = connection.execute(select(CALLS).where(CALLS.c.chain == chain, CALLS.c.id == identity)).one_or_none()
+    row = _CALL(connection, on=chain, named=identity).fetchone()
     if row is None:
         return None
-    answer = None if row.answer is None else bytes(row.answer)
-    return Call(
-        row.id, Lane(row.consumer, row.key), row.request, row.state, Wei(row.most), row.until, row.attempt, answer
-    )
+    name, consumer, key, request, state, most, until, attempt, answer = row
+    kept = None if answer is None else bytes(answer)
+    lane = Lane(consumer, key)
+    return Call(Hash32(bytes(name)), lane, Hash32(bytes(request)), state, Wei(int(most)), until, attempt, kept)
 
 
-def begin(
-    connection: Connection, chain: ChainId, call: Call, before: Call | None
-) -> None:  # fmt: skip
+def begin(connection: Connection, chain: ChainId, call: Call, before: Call | None) -> None:
     """`before` is the void call of the same idempotency key; only whoever saw it so may begin it anew."""
     row = {
         "consumer": call.lane.consumer, "key": call.lane.key, "request": call.request, "state": "running",
         "most": call.most, "until": call.until, "attempt": call.attempt, "answer": None,
     }  # fmt: skip
     if before is None:
-        connection.execute(insert(CALLS).values(chain=chain, id=call.id, **row))
-        return
-    begun = connection.execute(update(CALLS).where(*_attempt(chain, call.id, before.attempt)).values(row))
-    if begun.rowcount != 1:
-        raise TooLate(f"call 0x{call.id.hex()}: somebody else has begun it anew")
+        begun = _BEGIN(connection, chain=chain, id=call.id, **row).rowcount
+    else:
+        begun = connection.execute(update(CALLS).where(*_attempt(chain, call.id, before.attempt)).values(row)).rowcount
+    if begun != 1:
+        raise TooLate(f"call 0x{call.id.hex()}: somebody else has begun it")
 
 
 def end(
     connection: Connection, chain: ChainId, call: Call, state: str, now: Timestamp, answer: bytes | None = None
 ) -> None:
     """Once, and only while its time is not over: else it was not reserved any more when it is charged."""
-    ended = connection.execute(
-        update(CALLS)
-        .where(*_attempt(chain, call.id, call.attempt), CALLS.c.state == "running", CALLS.c.until > now)
-        .values(state=state, answer=answer)
-    )
+    ended = _END(
+        connection, on=chain, named=call.id, by=call.attempt, now=now, new_state=state, new_answer=answer
+    )  # fmt: skip
     if ended.rowcount != 1:
         raise TooLate(f"call 0x{call.id.hex()}: its time was over before it was done; nothing is charged")
 
@@ -185,6 +222,10 @@ def put_document(connection: Connection, name: Hash32, content: bytes) -> None:
 def document(connection: Connection, name: Hash32) -> bytes | None:
     found = connection.execute(select(DOCUMENTS.c.content).where(DOCUMENTS.c.hash == name)).scalar_one_or_none()
     return None if found is None else bytes(found)
+
+
+def _bound(table: Table) -> dict[str, Any]:
+    return {column.name: bindparam(column.name) for column in table.columns}
 
 
 def _attempt(chain: ChainId, identity: Hash32, attempt: int):  # type: ignore[no-untyped-def]

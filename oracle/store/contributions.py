@@ -183,6 +183,12 @@ def named(connection: Connection, name: ContributionId) -> Contribution:
     return _contribution(row)
 
 
+def of_contributor(connection: Connection, contributor: Address) -> list[Contribution]:
+    """Those that have the registry's name, in the order of their names."""
+    asked = select(CONTRIBUTIONS).where(CONTRIBUTIONS.c.contributor == contributor, CONTRIBUTIONS.c.name.is_not(None))
+    return [_contribution(row) for row in connection.execute(asked.order_by(CONTRIBUTIONS.c.name))]
+
+
 def is_named(connection: Connection, name: ContributionId) -> bool:
     return connection.execute(select(CONTRIBUTIONS.c.key).where(CONTRIBUTIONS.c.name == name)).first() is not None
 

@@ -192,6 +192,14 @@ def by_number(connection: Connection, chain: ChainId, model: int, version: int) 
     return found[0] if found else None
 
 
+def at(connection: Connection, position: int) -> Model:
+    """As other tables name it."""
+    found = _asked(connection, MODELS.c.position == position)
+    if not found:
+        raise UnknownModel(f"model at {position}: not known in this database")
+    return found[0]
+
+
 def listed(connection: Connection, chain: ChainId, *states: str) -> list[Model]:
     """By name and version; of every state where none is given."""
     return _asked(connection, MODELS.c.chain == chain, *([MODELS.c.state.in_(states)] if states else []))

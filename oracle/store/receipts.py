@@ -46,6 +46,7 @@ from oracle.store.paid import (
     Terms,
     Voucher,
 )
+from oracle.store.prepared import Prepared
 from oracle.types import ChainId, Hash32, Timestamp, Wei
 
 __all__ = [
@@ -127,6 +128,26 @@ def terms(connection: Connection) -> dict[Hash32, bytes]:
     return {row.hash: bytes(row.content) for row in connection.execute(select(TERMS))}
 
 
+_PUT = Prepared(
+    lambda dialect: (
+        dialect.insert(RECEIPTS)
+        .values({column.name: bindparam(column.name) for column in RECEIPTS.columns if column.name != "position"})
+        .on_conflict_do_nothing()
+        .returning(RECEIPTS.c.position)
+    )
+)
+_PUT_CONTENT = Prepared(
+    lambda _: insert(CONTENTS).values({column.name: bindparam(column.name) for column in CONTENTS.columns})
+)
+_PUT_VOUCHER = Prepared(
+    lambda dialect: (
+        dialect.insert(VOUCHERS)
+        .values({column.name: bindparam(column.name) for column in VOUCHERS.columns})
+        .on_conflict_do_nothing()
+    )
+)
+
+
 def put_receipt(connection: Connection, chain: ChainId, name: Hash32, receipt: Receipt, signature: bytes) -> None:
     """Once: in the transaction that also counts its fee against the lane. The same again changes nothing."""
     content = receipt.as_json()
@@ -139,12 +160,11 @@ def put_receipt(connection: Connection, chain: ChainId, name: Hash32, receipt: R
         "key": receipt.key,
         "fee": receipt.fee,
         "lane_total": receipt.lane_total,
+        "batch": None,
     }
-    put = _dialect(connection).insert(RECEIPTS).values(row).on_conflict_do_nothing().returning(RECEIPTS.c.position)
-    position = connection.execute(put).scalar_one_or_none()
+    position = _PUT(connection, **row).fetchone()
     if position is not None:
-        more = {"receipt": position, "content": content, "signature": signature}
-        connection.execute(insert(CONTENTS).values(more))
+        _PUT_CONTENT(connection, receipt=position[0], content=content, signature=signature, attribution=None)
         return
     there = connection.execute(_WHOLE.where(*_named(chain, name)).with_only_columns(CONTENTS.c.content)).scalar()
     if there is None or bytes(there) != content:
@@ -165,8 +185,7 @@ def fix_attribution(connection: Connection, chain: ChainId, name: Hash32, attrib
 
 def keep_voucher(connection: Connection, chain: ChainId, voucher: Voucher) -> None:
     """Every voucher is kept until settled: the highest may ask for more than was delivered."""
-    row = {"chain": chain, **vars(voucher)}
-    connection.execute(_dialect(connection).insert(VOUCHERS).values(row).on_conflict_do_nothing())
+    _PUT_VOUCHER(connection, chain=chain, **vars(voucher))
 
 
 def find(connection: Connection, chain: ChainId, identity: Hash32) -> Found | None:

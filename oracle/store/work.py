@@ -25,15 +25,16 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     and_,
+    bindparam,
     func,
     or_,
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from oracle.errors import NeedsPerson, Retry
 from oracle.store.columns import METADATA, Id, Time
+from oracle.store.prepared import Prepared
 from oracle.types import Timestamp
 
 
@@ -88,16 +89,20 @@ class Lease:
     token: str
 
 
-def request(connection: Connection, step: str, subject: str, now: Timestamp) -> bool:
-    """Asks for the work, once for all times; says whether it was new."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = (
+_REQUEST = Prepared(
+    lambda dialect: (
         dialect.insert(WORK)
-        .values(step=step, subject=subject, state=State.WAITING, attempts=0, due_at=now, requested_at=now)
+        .values({name: bindparam(name) for name in ("step", "subject", "state", "attempts", "due_at", "requested_at")})
         .on_conflict_do_nothing()
         .returning(WORK.c.id)
     )
-    return connection.execute(statement).first() is not None
+)
+
+
+def request(connection: Connection, step: str, subject: str, now: Timestamp) -> bool:
+    """Asks for the work, once for all times; says whether it was new."""
+    values = {"step": step, "subject": subject, "state": State.WAITING.value, "attempts": 0}
+    return _REQUEST(connection, **values, due_at=now, requested_at=now).fetchone() is not None
 
 
 def renew(connection: Connection, step: str, subject: str, now: Timestamp) -> bool:

@@ -41,14 +41,17 @@ def _say_errors(app: FastAPI, site: Site) -> None:
 
     @app.exception_handler(NotDeployed)
     def not_deployed(request: Request, error: NotDeployed) -> Response:
+        _leave_to_the_api(request, error)
         return said(request, 503, "Not deployed yet", str(error))
 
     @app.exception_handler(NeedsPerson)
     def refused(request: Request, error: NeedsPerson) -> Response:
+        _leave_to_the_api(request, error)
         return said(request, 409, "That does not go", str(error))
 
     @app.exception_handler(Retry)
     def unavailable(request: Request, error: Retry) -> Response:
+        _leave_to_the_api(request, error)
         return said(request, 503, "Try again in a moment", str(error))
 
     before = app.exception_handlers.get(HTTPException)
@@ -61,6 +64,12 @@ def _say_errors(app: FastAPI, site: Site) -> None:
             answer = before(request, error)
             return await answer if isawaitable(answer) else answer
         return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
+
+
+def _leave_to_the_api(request: Request, error: Exception) -> None:
+    """Its clients read another envelope."""
+    if request.url.path.startswith("/v1"):
+        raise error
 
 
 def _wants_page(request: Request) -> bool:

@@ -49,6 +49,8 @@ def shares_bar(parts: Sequence[Bar], title: str) -> Markup:
         return Markup("")
     drawn, at = [], 0.0
     for part in parts:
+        if not part.value:
+            continue
         width = WIDTH * part.value / whole
         drawn.append(
             Markup(
@@ -65,18 +67,18 @@ def bars(parts: Sequence[Bar], title: str) -> Markup:
     most = max((part.value for part in parts), default=0)
     if not most:
         return Markup("")
-    row, drawn = 34, []
+    row, drawn = 44, []
     for place, part in enumerate(parts):
         y = place * row
         width = max((WIDTH - 4) * part.value / most, 2)
-        drawn.append(Markup('<text class="label" x="0" y="{}">{}</text>').format(y + 12, part.label))
+        drawn.append(Markup('<text class="label" x="0" y="{}">{}</text>').format(y + 18, part.label))
         drawn.append(
-            Markup('<text class="figure" x="{}" y="{}" text-anchor="end">{}</text>').format(WIDTH, y + 12, part.said)
+            Markup('<text class="figure" x="{}" y="{}" text-anchor="end">{}</text>').format(WIDTH, y + 18, part.said)
         )
-        drawn.append(Markup('<rect class="track" x="0" y="{}" width="{}" height="8" rx="2"/>').format(y + 18, WIDTH))
+        drawn.append(Markup('<rect class="track" x="0" y="{}" width="{}" height="8" rx="2"/>').format(y + 25, WIDTH))
         drawn.append(
             Markup('<rect class="tone-{}" x="0" y="{}" width="{:.2f}" height="8" rx="2"/>').format(
-                part.tone, y + 18, width
+                part.tone, y + 25, width
             )
         )
     said = "; ".join(f"{part.label}: {part.said}" for part in parts)
@@ -90,22 +92,22 @@ def intervals(rows: Sequence[Interval], title: str, unit: str = "") -> Markup:
     low, high = min(row.low for row in rows), max(row.high for row in rows)
     room = (high - low or abs(high) or 1.0) * 0.1
     low, high = low - room, high + room
-    left, row_height, drawn = 170, 40, []
+    left, row_height, drawn = 10, 56, []
 
     def x(value: float) -> float:
-        return left + (WIDTH - left - 60) * (value - low) / (high - low)
+        return left + (WIDTH - 2 * left) * (value - low) / (high - low)
 
     bottom = row_height * len(rows) + 8
     for tick in _ticks(low, high):
         drawn.append(Markup('<line class="grid" x1="{0:.1f}" x2="{0:.1f}" y1="4" y2="{1}"/>').format(x(tick), bottom))
         drawn.append(
             Markup('<text class="axis" x="{:.1f}" y="{}" text-anchor="middle">{:g}</text>').format(
-                x(tick), bottom + 16, tick
+                x(tick), bottom + 18, tick
             )
         )
     for place, row in enumerate(rows):
-        y = place * row_height + 24
-        drawn.append(Markup('<text class="label" x="0" y="{}">{}</text>').format(y + 4, row.label))
+        y = place * row_height + 40
+        drawn.append(Markup('<text class="label" x="0" y="{}">{}</text>').format(y - 20, row.label))
         drawn.append(
             Markup('<line class="whisker stroke-{}" x1="{:.1f}" x2="{:.1f}" y1="{y}" y2="{y}"/>').format(
                 row.tone, x(row.low), x(row.high), y=y
@@ -120,11 +122,11 @@ def intervals(rows: Sequence[Interval], title: str, unit: str = "") -> Markup:
         drawn.append(Markup('<circle class="tone-{}" cx="{:.1f}" cy="{}" r="6"/>').format(row.tone, x(row.value), y))
         drawn.append(
             Markup('<text class="figure" x="{}" y="{}" text-anchor="end">{:.3g}{}</text>').format(
-                WIDTH, y + 4, row.value, unit
+                WIDTH, y - 20, row.value, unit
             )
         )
     said = "; ".join(f"{row.label}: {row.value:.3g}{unit}, between {row.low:.3g} and {row.high:.3g}" for row in rows)
-    return _svg(title, said, bottom + 24, drawn, "plot intervals")
+    return _svg(title, said, bottom + 26, drawn, "plot intervals")
 
 
 def columns(points: Sequence[Point], title: str) -> Markup:

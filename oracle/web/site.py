@@ -22,8 +22,8 @@ from oracle.daemon.ground import Ground
 from oracle.errors import NeedsPerson, Retry
 from oracle.settlement.onchain import Onchain
 from oracle.store.blobs import Blobs
-from oracle.store.blocks import Progress, all_progress
-from oracle.types import ChainId
+from oracle.store.blocks import Progress, all_progress, blocks_from, progress
+from oracle.types import ChainId, Timestamp
 from oracle.web import plots, words
 from oracle.web.sessions import Sessions
 
@@ -91,6 +91,12 @@ class Site:
     def network(self) -> str:
         return NETWORKS.get(self.chain, f"chain {self.chain}")
 
+    def now(self, connection: Connection) -> Timestamp:
+        """By the chain's clock, which decides what is open and what is over."""
+        reached = progress(connection, self.chain)
+        newest = blocks_from(connection, self.chain, reached.top) if reached else []
+        return newest[-1].timestamp if newest else Timestamp(0)
+
     def reached(self) -> Progress | None:
         with self.reading() as connection:
             return next((one for one in all_progress(connection) if one.chain == self.chain), None)
@@ -137,7 +143,7 @@ def environment() -> Environment:
         name: getattr(words, name)
         for name in (
             "amount", "short", "number", "percent", "basis", "size", "moment", "span", "since", "plural", "hexed",
-            "clipped", "hashed", "account", "paragraph",
+            "clipped", "hashed", "account", "paragraph", "fields",
         )
     }  # fmt: skip
     made.filters.update(filters)

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 from markupsafe import Markup, escape
 
 from oracle.settlement.claims import shown
 from oracle.types import OPEN, Wei
 
 _DIGITS = 6  # of OPEN, after the point
+_FIRST = ("title", "prompt", "question", "given", "correction", "completion", "answer", "text")
 
 
 def amount(value: int, unit: str = "OPEN") -> Markup:
@@ -112,3 +114,21 @@ def account(value: str | None, names: dict[str, str] | None = None, whole: bool 
 def paragraph(text: Any) -> Markup:
     """What somebody wrote, with its line breaks; never as markup."""
     return Markup("<br>").join(escape(line) for line in str(text).splitlines())
+
+
+def fields(text: str) -> list[tuple[str, str]]:
+    """A canonical row for people: each field by its name, the question before the answer."""
+    try:
+        row = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return [("text", text)]
+    if not isinstance(row, dict):
+        return [("text", text)]
+    first = [name for name in _FIRST if name in row]
+    return [(name, _field(row[name])) for name in [*first, *sorted(row.keys() - set(first))]]
+
+
+def _field(value: Any) -> str:
+    if isinstance(value, list) and all(isinstance(each, dict) and "content" in each for each in value):
+        return "\n".join(f"{each.get('role', '')}: {each['content']}" for each in value)
+    return value if isinstance(value, str) else orjson.dumps(value).decode()

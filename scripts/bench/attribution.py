@@ -2,7 +2,10 @@
 """How true attribution is: every method's scores against what retraining without the rows shows.
 
     python scripts/bench/attribution.py --quick              # few subsets, one seed of the truth
-    python scripts/bench/attribution.py --world-seed 2       # the reference world, made from its seeds
+    python scripts/bench/attribution.py --world-seed 1,2     # reference worlds, made from their seeds; means over them
+    python scripts/bench/attribution.py --part spans --infini-gram PYTHON   # of an environment with its package
+    python scripts/bench/attribution.py --part many          # a thousand contributors, a hundred thousand rows
+    python scripts/bench/attribution.py --part attackers|cost
     python scripts/bench/attribution.py --instance DIR       # base/, train.jsonl, queries.jsonl, recipe.json
 
 Retraining is cached under `.cache/attribution`, one file each: a run that was stopped goes on where it was.
@@ -11,6 +14,7 @@ Retraining is cached under `.cache/attribution`, one file each: a run that was s
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import tempfile
@@ -23,10 +27,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from attribution_jobs import baselines, engine, figures, world
+from attribution_jobs import attackers, baselines, cost, engine, evidence, figures, many, peers, world
 from attribution_jobs.base_model import make_base
 from attribution_jobs.batched import Base
 from attribution_jobs.instance import Instance, Recipe, load, save
@@ -100,57 +105,134 @@ def table(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
     return [[row["method"], *(f"{row[key]:.3f}" if key in row else "–" for key, _ in SHOWN), ""] for row in rows]
 
 
+def over_worlds(found: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Means; with two worlds or more, 95 % intervals over worlds (Student's) in the place of those over questions."""
+    figures_of = {name: [each[name] for each in found if name in each] for each in found for name in each}
+    means = {name: float(np.mean(values)) for name, values in figures_of.items()}
+    if len(found) > 1:
+        for name in [name for name in means if f"{name}_low" in means]:
+            values = figures_of[name]
+            reach = float(stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / len(values) ** 0.5)
+            means[f"{name}_low"], means[f"{name}_high"] = means[name] - reach, means[name] + reach
+    return means | {"worlds": float(len(found))}
+
+
+def worlds(options: argparse.Namespace) -> tuple[dict[str, float], list[dict[str, Any]]]:
+    """Every world, and every method in each; then the means over worlds."""
+    seeds = [int(seed) for seed in options.truth_seeds.split(",")][: 1 if options.quick else None]
+    found, rows = [], []
+    for world_seed in map(int, options.world_seed.split(",")):
+        recipe = SMOOTH if options.recipe == "smooth" else RECIPE
+        if options.instance:
+            instance = load(options.instance)
+            recipe = instance.recipe
+        else:
+            others = (options.query_seed or world_seed, options.model_seed or world_seed)
+            instance = made(world_seed, *others, options.cache)
+        subsets = plan(instance, options.subset_seed, 8 if options.quick else options.subsets)
+        if options.recipe == "smooth" or options.without_examples:
+            subsets = [subset for subset in subsets if subset.kind != "examples"]
+        truth = retrain(instance, recipe, subsets, seeds, options.cache, device=options.device)
+        mine, methods = measure(instance, recipe, truth, options.order_seed, options.quick, options.device)
+        found.append(mine)
+        rows += [{"world": world_seed, **row} for row in methods]
+    means = over_worlds(found)
+    if len(found) > 1:
+        for method in dict.fromkeys(row["method"] for row in rows):
+            mine = [{k: v for k, v in row.items() if isinstance(v, float)} for row in rows if row["method"] == method]
+            rows.append({"world": "mean", "method": method, **over_worlds(mine)})
+    if options.recipe == "smooth":
+        means = {f"{name}_smooth": value for name, value in means.items()}
+    return means, rows
+
+
+def parts(options: argparse.Namespace, folder: Path) -> tuple[dict[str, float], list[dict[str, Any]]]:
+    if options.part == "world":
+        return worlds(options)
+    if options.part == "spans":
+        return evidence.measure(folder, 10 if options.quick else 100, options.infini_gram), []
+    seed = int(options.world_seed.split(",")[0])
+    instance = made(seed, options.query_seed or seed, options.model_seed or seed, options.cache)
+    if options.part == "many":
+        return many.measure(instance, RECIPE, folder, 5_000 if options.quick else 100_000), []
+    if options.part == "cost":
+        return cost.measure(instance, RECIPE, options.order_seed, options.device), []
+    if options.part == "peers":
+        return of_peers(instance, options)
+    sides = 1 if options.quick else 3
+    return attackers.copycat_gain(instance, RECIPE, world.make(seed), options.order_seed, sides), []
+
+
+def of_peers(instance: Instance, options: argparse.Namespace) -> tuple[dict[str, float], list[dict[str, Any]]]:
+    asked = [i for i, query in enumerate(instance.queries) if query.kind != "control"]
+    seeds = [int(seed) for seed in options.truth_seeds.split(",")]
+    truth = retrain(instance, RECIPE, plan(instance, options.subset_seed, options.subsets), seeds, options.cache)
+    found, seconds = peers.scores(instance, RECIPE, asked, options.order_seed)
+    owners = figures.membership(instance)
+    rows = [{"method": n, **figures.accuracy(instance, truth, v, v @ owners.T)} for n, v in found.items()]
+    return seconds, rows
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--instance", type=Path, help="a folder with an instance; without it the reference world is made"
-    )
-    for name, default in (("world", 1), ("query", 1), ("model", 1), ("order", 100), ("subset", 0)):
+    parser.add_argument("--part", choices=("world", "spans", "many", "attackers", "cost", "peers"), default="world")
+    parser.add_argument("--instance", type=Path, help="a folder with an instance; without it reference worlds are made")
+    parser.add_argument("--world-seed", default="1", help="one or several, separated by commas")
+    for name in ("query", "model"):
+        parser.add_argument(f"--{name}-seed", type=int, help="the world's own where it is left out")
+    for name, default in (("order", 100), ("subset", 0)):
         parser.add_argument(f"--{name}-seed", type=int, default=default)
     parser.add_argument("--truth-seeds", default="0,1,2", help="of the retrainings, which are averaged")
     parser.add_argument("--recipe", choices=("adam", "smooth"), default="adam", help="of the reference world")
     parser.add_argument("--subsets", type=int, default=40, help="half-subsets of examples, and as many of contributors")
+    parser.add_argument("--without-examples", action="store_true", help="half-subsets of contributors alone")
     parser.add_argument(
         "--quick", action="store_true", help="8 subsets of each kind, one seed: minutes, and wide intervals"
     )
+    parser.add_argument("--infini-gram", type=Path, help="the Python of an environment that has infini-gram")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--cache", type=Path, default=ROOT / ".cache" / "attribution")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="what other parts have written there stays")
     parser.add_argument("--markdown", type=Path)
     options = parser.parse_args(arguments)
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     started = time.perf_counter()
-    if options.instance:
-        instance = load(options.instance)
-        recipe = instance.recipe
-    else:
-        instance = made(options.world_seed, options.query_seed, options.model_seed, options.cache)
-        recipe = SMOOTH if options.recipe == "smooth" else RECIPE
-    seeds = [int(seed) for seed in options.truth_seeds.split(",")][: 1 if options.quick else None]
-    subsets = plan(instance, options.subset_seed, 8 if options.quick else options.subsets)
-    if options.recipe == "smooth":
-        subsets = [subset for subset in subsets if subset.kind != "examples"]
-    truth = retrain(instance, recipe, subsets, seeds, options.cache, device=options.device)
-    found, rows = measure(instance, recipe, truth, options.order_seed, options.quick, options.device)
-    found["seconds"] = time.perf_counter() - started
+    with tempfile.TemporaryDirectory() as folder:
+        found, rows = parts(options, Path(folder))
+    found[f"seconds_{options.part}{'_smooth' if options.recipe == 'smooth' else ''}"] = time.perf_counter() - started
     head = ("method", *(title for _, title in SHOWN), "")
-    print(text_table(head, table(rows)))
+    if rows:
+        print(text_table(head, table(rows)))
     print(text_table(("figure", "value", ""), [[name, f"{value:.4g}", ""] for name, value in sorted(found.items())]))
-    if options.json or options.markdown:
-        # Paths stay out of the report: where an instance or a cache lies is nobody's business.
-        left_out = ("json", "markdown", "cache")
-        given = {f"--{k.replace('_', '-')}": v for k, v in vars(options).items() if k not in left_out}
-        told = {k: v for k, v in given.items() if v not in (None, False, parser.get_default(k[2:].replace("-", "_")))}
-        command = command_line("scripts/bench/attribution.py", told)
-        versions = {name: version(name) for name in ("torch", "transformers", "peft", "numpy")}
-        report = Report("attribution", command, versions, options.seed, options.quick, found, rows)
-        if options.json:
-            options.json.parent.mkdir(parents=True, exist_ok=True)
-            options.json.write_text(report.as_json(), encoding="utf-8")
-        if options.markdown:
-            write_section(options.markdown, "attribution", "## attribution\n\n" + markdown_table(head, table(rows)))
+    if options.json:
+        _write(options, parser, found, rows)
+    if options.markdown:
+        write_section(options.markdown, "attribution", "## attribution\n\n" + markdown_table(head, table(rows)))
     return 0
+
+
+def _write(
+    options: argparse.Namespace, parser: argparse.ArgumentParser, found: dict[str, float], rows: list[dict[str, Any]]
+) -> None:
+    """One file for all parts: this one's command, figures and rows beside what stands there of the others."""
+    # Paths stay out of the report: where an instance or a cache lies is nobody's business.
+    left_out = ("json", "markdown", "cache", "infini_gram")
+    given = {f"--{k.replace('_', '-')}": v for k, v in vars(options).items() if k not in left_out}
+    told = {k: v for k, v in given.items() if v not in (None, False, parser.get_default(k[2:].replace("-", "_")))}
+    command = command_line("scripts/bench/attribution.py", told)
+    versions = {name: version(name) for name in ("torch", "transformers", "peft", "numpy")}
+    kind = f"{options.part}{' smooth' if options.recipe == 'smooth' else ''}"
+    before = json.loads(options.json.read_text(encoding="utf-8")) if options.json.exists() else {}
+    kept = [row for row in before.get("rows", []) if row.get("part") != kind]
+    report = Report(
+        "attribution", before.get("command", command), versions, options.seed, options.quick,
+        before.get("figures", {}) | found, [*kept, *({"part": kind, **row} for row in rows)],
+    )  # fmt: skip
+    content = json.loads(report.as_json())
+    content["parts"] = before.get("parts", {}) | {kind: command}
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How long it takes from a closed epoch to a root, what a tree of a million costs, and what a receipt costs on chain.
 
-    python scripts/bench/settlement.py [--quick] [--json FILE] [--seed N] [--database URL] [--only tree|epoch|gas]
+    python scripts/bench/settlement.py [--quick] [--json FILE] [--seed N] [--only sqlite|postgresql|tree|gas]
 
 Time is that of this process on one core (user and system); wall-clock time stands beside it in the rows.
 """
@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from eth_utils.address import to_checksum_address  # noqa: E402
 from sqlalchemy import insert  # noqa: E402
 from unit.settlement.world import World  # noqa: E402
 
+from fixtures import postgres  # noqa: E402
 from oracle.settlement import batch as batching  # noqa: E402
 from oracle.settlement.coverage import Funds, covered  # noqa: E402
 from oracle.settlement.document import Head  # noqa: E402
@@ -43,6 +45,7 @@ from oracle.store.receipts import Lane  # noqa: E402
 from oracle.types import Address, ChainId, Epoch, Hash32, Timestamp, Wei  # noqa: E402
 from report import Report  # noqa: E402
 
+PARTS = ("sqlite", "postgresql", "tree", "gas")
 CHAIN = ChainId(31337)
 ESCROW, DISTRIBUTOR, MODELS = (Address(f"0x{number:040d}") for number in (1, 2, 3))
 PEER = """
@@ -227,36 +230,49 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a hundredth of everything")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--seed", type=int, default=20_260_101)
-    parser.add_argument("--database", help="PostgreSQL to measure beside SQLite")
-    parser.add_argument("--only", choices=("tree", "epoch", "gas"))
+    parser.add_argument("--only", choices=PARTS, help="this part; what --json has of the others stays")
     chosen = parser.parse_args()
     scale = 100 if chosen.quick else 1
     figures: dict[str, float] = {}
     rows: list[dict[str, Any]] = []
-    if chosen.only in (None, "epoch"):
-        with tempfile.TemporaryDirectory() as folder:
-            urls = [f"sqlite:///{folder}/ledger.db", *([chosen.database] if chosen.database else [])]
-            for url in urls:
-                rows += epoch(url, 1_000_000 // scale, 100_000 // scale, chosen.seed, Path(folder))
-                print(shown(rows[-2:]), flush=True)
-        figures["epoch_1m_receipts_s"] = rows[1]["cpu_s"]
-        figures["epoch_memory_mb"] = max(row.get("memory_mb", 0.0) for row in rows)
-    if chosen.only in (None, "tree"):
-        of_trees, more = trees(1_000_000 // scale, chosen.quick)
-        figures |= of_trees
+    for part in (chosen.only,) if chosen.only else PARTS:
+        if part in ("sqlite", "postgresql"):
+            more = _epoch(part, 1_000_000 // scale, 100_000 // scale, chosen.seed)
+            named = "" if part == "sqlite" else "_postgresql"
+            found = {f"epoch_1m_receipts{named}_s": one["cpu_s"] for one in more[-1:]}
+            found |= {f"epoch_memory{named}_mb": one["memory_mb"] for one in more[-1:]}
+        elif part == "tree":
+            found, more = trees(1_000_000 // scale, chosen.quick)
+        else:
+            found, more = gas()
+        figures |= found
         rows += more
         print(shown(more), flush=True)
-    if chosen.only in (None, "gas"):
-        of_gas, more = gas()
-        figures |= of_gas
-        rows += more
-        print(shown(more), flush=True)
-    libraries = {name: version(name) for name in ("numpy", "safe-pysha3", "zstandard", "orjson", "sqlalchemy")}
-    command = "python scripts/bench/settlement.py" + (" --quick" if chosen.quick else "")
-    report = Report("settlement", command, libraries, chosen.seed, chosen.quick, figures, rows)
-    print("\n" + "\n".join(f"{name:<28} {value:,.3f}" for name, value in figures.items()))
+    print("\n" + "\n".join(f"{name:<32} {value:,.3f}" for name, value in figures.items()))
     if chosen.json:
+        if chosen.only and chosen.json.exists():
+            before = json.loads(chosen.json.read_text(encoding="utf-8"))
+            measured = {row["job"] for row in rows}
+            figures = before["figures"] | figures
+            rows = [row for row in before["rows"] if row["job"] not in measured] + rows
+        libraries = {name: version(name) for name in ("numpy", "safe-pysha3", "zstandard", "orjson", "sqlalchemy")}
+        command = "python scripts/bench/settlement.py" + (" --quick" if chosen.quick else "")
+        report = Report("settlement", command, libraries, chosen.seed, chosen.quick, figures, rows)
         chosen.json.write_text(report.as_json(), encoding="utf-8")
+
+
+def _epoch(kind: str, count: int, accounts: int, seed: int) -> list[dict[str, Any]]:
+    """On a new database of its own; nothing where no PostgreSQL is installed."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        url = f"sqlite:///{folder}/ledger.db"
+        if kind == "postgresql":
+            programs = postgres.server()
+            if programs is None:
+                print("no PostgreSQL is installed: not measured", file=sys.stderr)
+                return []
+            url = postgres.new_database(stack.enter_context(postgres.cluster(programs)), "settlement")
+        return epoch(url, count, accounts, seed, folder)
 
 
 if __name__ == "__main__":

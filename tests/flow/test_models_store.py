@@ -7,7 +7,7 @@ from dataclasses import replace
 import orjson
 import pytest
 
-from oracle.store import answers, models
+from oracle.store import answers, models, snapshots
 from oracle.store.answers import Exchange, ExplainedBefore, Passage
 from oracle.store.columns import METADATA
 from oracle.store.database import Database
@@ -76,6 +76,26 @@ def test_find__without_a_version__then_the_newest_that_is_served(ledger: Databas
         models.move(connection, first.position, "withdrawn")
         with pytest.raises(WrongState, match="cannot become published"):
             models.move(connection, first.position, "published")
+
+
+def test_numbers__from_the_registry__then_only_the_builder_s_own_versions_get_them(ledger: Database) -> None:
+    other = Address("0x00000000000000000000000000000000000B0b01")
+    with ledger.transaction() as connection:
+        models.prepare(connection, CHAIN, "bees", BUILDER, PRICES, version(1))
+        assert models.set_number(connection, CHAIN, "bees", other, 3) == 0
+        assert models.set_number(connection, CHAIN, "bees", BUILDER, 4) == 1
+        assert models.set_number(connection, CHAIN, "bees", BUILDER, 5) == 0  # the first one stands
+        assert models.find(connection, CHAIN, "bees").model == 4
+        models.set_builder(connection, CHAIN, 4, other)
+        assert models.find(connection, CHAIN, "bees").builder == other
+
+
+def test_uses__when_a_model_is_withdrawn__then_the_record_stays_and_is_not_live(ledger: Database) -> None:
+    use = snapshots.Use(DatanetId(1), 2, name_of(8), "bees@1", True)
+    with ledger.transaction() as connection:
+        snapshots.put_use(connection, use)
+        snapshots.end_use(connection, name_of(8))
+        assert snapshots.uses_of(connection, DatanetId(1), [2]) == [replace(use, live=False)]
 
 
 def test_answers__when_forgotten__then_the_explanation_stays(ledger: Database) -> None:

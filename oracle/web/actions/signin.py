@@ -31,14 +31,14 @@ def router(site: Site) -> APIRouter:
         return {"account": site.sessions.account(token)}
 
     @routes.post("/sign-in/message")
-    def message(asked: Who, request: Request) -> dict[str, Any]:
+    def message(asked: Who) -> dict[str, Any]:
         nonce, at = site.sessions.challenge(account(asked.account))
-        return {"nonce": nonce, "at": at, "message": _message(site, request, asked.account, nonce, at)}
+        return {"nonce": nonce, "at": at, "message": _message(site, asked.account, nonce, at)}
 
     @routes.post("/sign-in")
     def sign_in(asked: Signed, request: Request, response: Response) -> dict[str, Any]:
         who = account(asked.account)
-        text = _message(site, request, asked.account, asked.nonce, asked.at)
+        text = _message(site, asked.account, asked.nonce, asked.at)
         token = site.sessions.begin(who, asked.nonce, asked.at, text, bytes.fromhex(asked.signature.removeprefix("0x")))
         safe = request.url.scheme == "https"
         response.set_cookie(COOKIE, token, max_age=LASTS, httponly=True, samesite="strict", secure=safe)
@@ -52,5 +52,10 @@ def router(site: Site) -> APIRouter:
     return routes
 
 
-def _message(site: Site, request: Request, who: str, nonce: str, at: int) -> str:
-    return message_to_sign(request.url.netloc, str(request.base_url), account(who), site.chain, nonce, at)
+def _message(site: Site, who: str, nonce: str, at: int) -> str:
+    """For the domain that is configured, never for the one that a request names: another site could hand its visitors'
+    signatures on to us."""
+    settings = site.ground.settings
+    domain = settings.domain or f"{settings.http_host}:{settings.http_port}"
+    scheme = "https" if settings.domain else "http"
+    return message_to_sign(domain, f"{scheme}://{domain}/", account(who), site.chain, nonce, at)

@@ -19,8 +19,11 @@ def router(site: Site) -> APIRouter:
 
     @routes.get("/chain")
     def chain() -> dict[str, Any]:
-        """What a wallet has to know that does not know the chain."""
+        """What a wallet has to know that does not know the chain, and the time that both clocks have reached."""
+        with site.reading() as connection:
+            now = max(int(site.clock()), site.now(connection))
         return {
+            "now": now,
             "chainId": hex(site.chain),
             "chainName": site.network,
             "rpcUrls": [site.public_rpc] if site.public_rpc else [],

@@ -6,8 +6,6 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy import Connection
 
-from oracle.store.blocks import blocks_from, progress
-from oracle.types import Timestamp
 from oracle.web.plots import Bar
 from oracle.web.reading.calls import words_of
 from oracle.web.reading.proposals import ABSTAIN, AGAINST, FOR, Proposal, proposals
@@ -22,7 +20,7 @@ def router(site: Site) -> APIRouter:
     def listed(request: Request) -> HTMLResponse:
         with site.reading() as connection:
             every = proposals(connection, site.chain)
-            now = chain_time(connection, site)
+            now = site.now(connection)
         return site.page(
             request, "governance.html", proposals=every, now=now, tallies={one.id: tally(one) for one in every},
             timelock=site.book["OpenTimelock"], governor=site.book["OpenGovernor"],
@@ -32,7 +30,7 @@ def router(site: Site) -> APIRouter:
     def one(request: Request, number: int) -> HTMLResponse:
         with site.reading() as connection:
             found = find(connection, site, number)
-            now = chain_time(connection, site)
+            now = site.now(connection)
         calls = [
             words_of(site.book, site.ground.settings.deployments, target, bytes(data))
             for target, data in zip(found.targets, found.calls)
@@ -44,7 +42,7 @@ def router(site: Site) -> APIRouter:
         """The part of the page that changes while it is voted on."""
         with site.reading() as connection:
             found = find(connection, site, number)
-            now = chain_time(connection, site)
+            now = site.now(connection)
         return site.page(request, "part_tally.html", proposal=found, now=now, tally=tally(found))
 
     return routes
@@ -55,13 +53,6 @@ def find(connection: Connection, site: Site, number: int) -> Proposal:
     if found is None:
         raise NotHere(f"Proposal {number}: the governor has told of none with this number.")
     return found
-
-
-def chain_time(connection: Connection, site: Site) -> Timestamp:
-    """It is the chain's clock that decides."""
-    reached = progress(connection, site.chain)
-    newest = blocks_from(connection, site.chain, reached.top) if reached else []
-    return newest[-1].timestamp if newest else Timestamp(0)
 
 
 def tally(proposal: Proposal) -> list[Bar]:

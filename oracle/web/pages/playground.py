@@ -16,7 +16,7 @@ def router(site: Site) -> APIRouter:
     def ask(request: Request, model: str | None = None) -> HTMLResponse:
         with site.reading() as connection:
             served = models.listed(connection, site.chain, "published")
-        paths = {getattr(route, "path", "") for route in request.app.routes}
-        return site.page(request, "ask.html", models=served, chosen=model, answering="/v1/chat/completions" in paths)
+        answering = getattr(request.app.state, "front", None) is not None
+        return site.page(request, "ask.html", models=served, chosen=model, answering=answering)
 
     return routes

@@ -38,7 +38,7 @@ def router(site: Site) -> APIRouter:
 
 
 def _found(site: Site, request: Request, asked: str, hits: list[Hit]) -> HTMLResponse:
-    return site.page(request, "search.html", asked=asked, hits=hits)
+    return site.page(request, "search.html", searched=asked, hits=hits)
 
 
 def _by_hash(connection: Connection, site: Site, name: Hash32) -> list[Hit]:

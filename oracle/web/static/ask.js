@@ -1,12 +1,14 @@
 // A question to /v1/chat/completions, streamed; then its receipt, whose rows shaped it, and what stands in them word for word.
 
+import { keccak } from "./keccak.js";
+import { choose } from "./page.js";
 import { ask, make } from "./site.js";
-import { sentence } from "./sentences.js";
+import { Told, sentence } from "./sentences.js";
+import { requireChain, signTyped, state } from "./wallet.js";
 
 const form = document.getElementById("ask");
-if (form) begin();
-
 const PATIENCE = 90;
+const KEY = "openledger.key", KEY_DAYS = 30;
 
 function begin() {
   const [go, stop, quote, answer, text, said, why] = ["go", "stop", "quote", "answer", "text", "said", "why"].map((id) => document.getElementById(id));
@@ -32,6 +34,18 @@ function begin() {
     }
   });
   stop.addEventListener("click", () => running?.abort());
+  const key = form.elements.key, keySaid = document.getElementById("key-said"), getKey = document.getElementById("get-key");
+  key.value = sessionStorage.getItem(KEY) ?? "";
+  getKey.hidden = false;
+  getKey.addEventListener("click", async () => {
+    if (!state.account) { choose(); return; }
+    getKey.disabled = true;
+    try {
+      key.value = await newKey(form.elements.cap.value, (words) => { keySaid.textContent = words; });
+      sessionStorage.setItem(KEY, key.value);
+      keySaid.textContent = "Here is your key; it stays in this window alone. It works as soon as the chain has taken in what you signed.";
+    } catch (error) { keySaid.textContent = sentence(error); } finally { getKey.disabled = false; }
+  });
   form.addEventListener("change", price);
   form.elements.question.addEventListener("input", () => { clearTimeout(price.soon); price.soon = setTimeout(price, 500); });
 
@@ -83,7 +97,7 @@ function begin() {
 
   async function refusal(answer) {
     const told = (await answer.json().catch(() => null))?.error;
-    if (answer.status === 401 || answer.status === 402) return `${told?.message ?? "This model is paid."} Deposit on your statement's page and ask for a key; models without a price need none.`;
+    if (answer.status === 401 || answer.status === 402) return `${told?.message ?? "This model is paid."} Deposit on your statement's page, then ask for a key with your wallet below; models without a price need none.`;
     return told?.message ?? `The site answers ${answer.status}. Try again in a moment.`;
   }
 
@@ -133,3 +147,40 @@ function open(wei) {
   const rest = String(value % 10n ** 18n).padStart(18, "0").slice(0, 6).replace(/0+$/, "");
   return rest ? `${whole}.${rest}` : value && !whole ? "less than 0.000001" : String(whole);
 }
+
+/** Signed in, then a cap signed: how much the key may spend in all, and until when. The escrow holds to it. */
+async function newKey(cap, said) {
+  const amount = weiOf(cap);
+  await requireChain();
+  const account = checksummed(state.account);
+  const { nonce, chain, domain } = await ask("/v1/nonces", {});
+  const message = `${domain} wants you to sign in with your Ethereum account:\n${account}\n\nUse OpenLedger inference.\n\n`
+    + `URI: ${location.origin}\nVersion: 1\nChain ID: ${chain}\nNonce: ${nonce}\nIssued At: ${new Date().toISOString()}`;
+  said("First sign in, in your wallet.");
+  const hex = "0x" + [...new TextEncoder().encode(message)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const signature = await state.provider.request({ method: "personal_sign", params: [hex, account] });
+  const expires = (await ask("/wallet/chain")).now + KEY_DAYS * 86_400;
+  const made = await ask("/v1/keys", { message, signature, cap: String(amount), expires_at: expires, label: "asked in a browser" });
+  const { consumer, cap: asked, expiresAt } = made.to_sign.message;
+  if (consumer !== account || String(asked) !== String(amount) || Number(expiresAt) !== expires) {
+    throw new Told("The site asks you to sign another cap than you wanted. Nothing was signed.");
+  }
+  said(`Now sign that the key may spend ${cap} OPEN in all.`);
+  const capped = await signTyped(account, made.to_sign);
+  return (await ask(`/v1/keys/${made.key}/cap`, { signature: capped, nonce: made.nonce, deadline: made.deadline })).api_key;
+}
+
+function weiOf(text) {
+  const found = /^(\d{1,9})(?:[.,](\d{1,18}))?$/.exec(text.trim());
+  if (!found) throw new Told(`“${text}” is no amount. Write it like 1 or 0.5.`);
+  return BigInt(found[1]) * 10n ** 18n + BigInt((found[2] ?? "").padEnd(18, "0"));
+}
+
+/** With the capitals of its checksum (ERC-55), which the messages have. */
+function checksummed(account) {
+  const digits = account.slice(2).toLowerCase();
+  const marks = keccak(new TextEncoder().encode(digits));
+  return "0x" + [...digits].map((digit, at) => ((marks[at >> 1] >> (at % 2 ? 0 : 4)) & 15) > 7 ? digit.toUpperCase() : digit).join("");
+}
+
+if (form) begin();

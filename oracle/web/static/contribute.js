@@ -6,8 +6,6 @@ import { onChange, requireAccount, signIn, signTyped, state } from "./wallet.js"
 import { choose } from "./page.js";
 
 const form = document.getElementById("contribute");
-if (form) begin();
-
 function begin() {
   const [file, drop, check, outcome, steps, lines, sign, said] =
     ["file", "drop", "check", "outcome", "steps", "lines", "sign", "said"].map((id) => document.getElementById(id));
@@ -105,3 +103,5 @@ function begin() {
     }
   }
 }
+
+if (form) begin();

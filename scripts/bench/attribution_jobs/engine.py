@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from attribution_jobs import attributed, figures
+from attribution_jobs import attackers, attributed, figures
 from attribution_jobs.attributed import clock_of
 from attribution_jobs.figures import Array
 from attribution_jobs.instance import Instance, Recipe
 from attribution_jobs.truth import Truth
+from oracle.attribution.audit import Audit, AuditPlan, begin, finish, write_shard
+from oracle.attribution.audit import asked as lines_of
 from oracle.attribution.calibration import limits_from
 from oracle.attribution.gain import gains
 from oracle.attribution.index import Index, adapter_digest, write_index
@@ -22,13 +24,6 @@ from oracle.attribution.layers import lora_matrices
 from oracle.attribution.records import Query, Scores, plan_for
 from oracle.attribution.scoring import score
 from oracle.attribution.shares import Limits, Proposal, propose
-
-
-def _some(scores: Scores, names: Sequence[str]) -> Scores:
-    places = [scores.queries.index(name) for name in names]
-    values, lengths = tuple(scores.values[i] for i in places), tuple(scores.lengths[i] for i in places)
-    return replace(scores, queries=tuple(names), values=values, lengths=lengths)
-
 
 GENERATED = 16  # tokens: what a query's cost is compared with
 
@@ -80,15 +75,46 @@ def measure(
     accuracy = figures.accuracy(instance, truth, rows, values[asked])
     raised = gains(by_people.model, queries)
     known, fresh = controls[::2], controls[1::2]  # limits are measured on one half, and tried on the other
-    limits = limits_from(_some(scores, [queries[i].id for i in known]), index.rows_of(), raised)
+    limits = limits_from(attackers.some(scores, [queries[i].id for i in known]), index.rows_of(), raised)
     found = {key: accuracy[key] for key in accuracy}
     found |= pay(instance, truth, scores, queries, raised, limits, asked, fresh)
-    found["splitter_gain"] = splitter_gain(instance, rows, scores, queries, raised, limits, asked, seed)
+    found["splitter_gain"] = attackers.splitter_gain(instance, rows, scores, queries, raised, limits, asked, seed)
+    found |= audited(instance, truth, by_people.model, index, folder / "audit", accuracy, asked, queries)
     found["build_over_training"] = by_people.seconds / plain.seconds
     found["query_seconds"] = query_seconds
     found["query_over_generation"] = query_seconds / generation_seconds(by_people.model, queries[:8], device)
     found["training_seconds"] = plain.seconds
     return Found(found, accuracy, adapters)
+
+
+def audited(
+    instance: Instance,
+    truth: Truth,
+    model: torch.nn.Module,
+    index: Index,
+    folder: Path,
+    exact: dict[str, float],
+    asked: Sequence[int],
+    queries: Sequence[Query],
+) -> dict[str, float]:
+    """Rows in two kilobytes, beside the rows' own sums in full. Once the directions are found by all rows, once by
+    every second one, which is how rows fare that are not among those they were found by."""
+    kept, values = truth.of("examples")
+    tokenizer = attributed.tokenizer_of(instance)
+    rows = [attributed.as_query(tokenizer, row.id, row.prompt, row.completion) for row in instance.rows]
+    found: dict[str, float] = {}
+    for name, sample in (("", len(rows)), ("_unseen", len(rows) // 2)):
+        begin(folder, model, index, rows, AuditPlan(sample=sample))
+        file = write_shard(folder, model, index, rows, 0)
+        finish(folder)
+        audit = Audit(folder, index.adapter)
+        asked_lines = lines_of(model, index, audit, [queries[i] for i in asked])
+        scores = audit.products(asked_lines, 0).numpy().astype(np.float64)
+        found["audit_bytes_per_example"] = file.stat().st_size / len(rows)
+        if len(kept):
+            each = figures.lds(kept.astype(float), values.mean(0)[:, asked], scores)
+            found[f"audit_lds_loss{name}"] = exact["lds_examples"] - float(each.mean())
+    return found
 
 
 def pay(
@@ -125,37 +151,6 @@ def pay(
         "least_gain": limits.least_gain,
         "least_strength": limits.least_strength,
     }
-
-
-def splitter_gain(
-    instance: Instance,
-    rows: Array,
-    scores: Scores,
-    queries: Sequence[Query],
-    raised: dict[str, float],
-    limits: Limits,
-    asked: Sequence[int],
-    seed: int,
-    accounts: int = 10,
-) -> float:
-    """The most that any contributor's side gains in all by dealing their rows to ten accounts, after over before."""
-    rng = np.random.default_rng(seed)
-    worst = 0.0
-    for person in instance.contributors:
-        own = np.array([i for i, row in enumerate(instance.rows) if row.owner == person])
-        dealt = rng.integers(0, accounts, len(own))
-        before = after = 0.0
-        for at, i in enumerate(asked):
-            name = queries[i].id
-            values = scores.of(name)
-            before += propose(values, scores.length(name), raised[name], limits).of(person)
-            parts = {f"{person} {k}": float(rows[at, own[dealt == k]].sum()) for k in range(accounts)}
-            split = {other: value for other, value in values.items() if other != person} | parts
-            proposal = propose(split, scores.length(name), raised[name], limits)
-            after += sum(proposal.of(part) for part in parts)
-        if before > 0.01 * len(asked):  # a ratio of dust to dust says nothing
-            worst = max(worst, after / before)
-    return worst
 
 
 @torch.no_grad()

@@ -166,7 +166,19 @@ def test_score__when_the_model_carries_another_adapter__then_it_is_refused(tmp_p
 
 
 def test_plan_for__of_eight_epochs__then_the_middle_weighs_most_and_every_row_passes_once() -> None:
-    made = plan_for(208, 8, 4)
+    made = plan_for(208, 8, 4, 1)
     assert [window.last - window.first + 1 for window in made.windows] == [26] * 4
     weights = [window.weight for window in made.windows]
     assert max(weights) == max(weights[1:3])
+
+
+@pytest.mark.parametrize(
+    ("epochs", "expected"),
+    [(8, [(26, 77), (130, 181)]), (3, [(0, 25), (52, 77)]), (2, [(0, 25), (26, 51)]), (1, [(0, 25)])],
+)
+def test_plan_for__of_any_epochs__then_windows_are_whole_epochs_and_do_not_meet(
+    epochs: int, expected: list[tuple[int, int]]
+) -> None:
+    made = plan_for(26 * epochs, epochs)
+    assert [(window.first, window.last) for window in made.windows] == expected
+    assert all(window.weight > 0 for window in made.windows)

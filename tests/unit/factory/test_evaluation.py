@@ -24,10 +24,7 @@ def test_evaluate__of_an_adapter_that_was_taught_facts__then_it_answers_and_the_
     assert adapter["perplexity"].high < base["perplexity"].low
     assert report.differences["held-out"]["loss"].high < 0
     assert report.examples[0]["wanted"] == report.examples[0]["adapter"]
-    # It has unlearned more than five per cent of everything else: such a small base does.
-    assert not report.go and "general perplexity" in report.reasons[1]
-    lenient = replace(taught.recipe, gate=Gate("exact_match", 1000))
-    assert decide(lenient.gate, report.differences, report.adapter, report.base)[0]
+    assert report.go, report.reasons
 
 
 def scored(*losses: float, matched: float | None = None) -> tuple[Scored, ...]:

@@ -122,6 +122,17 @@ def test_train__when_killed_and_started_again__then_the_hash_is_the_same(
     assert not (at / "checkpoint.safetensors").exists()
 
 
+def test_train__of_a_run_that_has_ended__then_nothing_is_done_again(
+    folder: Path, rows: list[Row], tmp_path: Path
+) -> None:
+    told: list[Progress] = []
+    first = train(small(folder), rows, embedded(), tmp_path / "run", say=told.append)
+    again = train(small(folder), rows, embedded(), tmp_path / "run", say=told.append)
+    assert first and again == first and len(told) == first.steps
+    other = train(small(folder, seed=5), rows, embedded(), tmp_path / "run")
+    assert other and other.weights != first.weights
+
+
 def test_train__in_a_folder_of_another_recipe__then_it_is_refused(
     folder: Path, rows: list[Row], tmp_path: Path
 ) -> None:
@@ -300,6 +311,28 @@ def test_adapter__trained_by_stock_peft__then_it_is_read_here_with_the_same_logi
     ids = torch.tensor([[1, 50, 60, 70, 80, 90, 100]])
     with torch.no_grad():
         torch.testing.assert_close(opened.model(ids).logits, theirs.eval()(ids).logits, rtol=1e-4, atol=1e-4)
+
+
+def test_train__while_somebody_looks_on__then_the_weights_are_the_same(
+    folder: Path, rows: list[Row], tmp_path: Path
+) -> None:
+    seen = train(small(folder, rehearsal={"share": 0.5}), rows, embedded(), tmp_path / "seen", watch=recording(rows))
+    unseen = train(small(folder, rehearsal={"share": 0.5}), rows, embedded(), tmp_path / "unseen")
+    plain = train(small(folder), rows, embedded(), tmp_path / "plain")
+    assert seen and unseen and plain
+    assert seen.weights == unseen.weights != plain.weights
+    index = Index(seen.folder / "attribution", digest_of(read_weights(seen.adapter)[1]))
+    assert sum(index.rows) == len(rows)  # nobody holds what was rehearsed
+
+
+@pytest.mark.parametrize("changed", [{"packing": True}, {"gradient_checkpointing": True}, {"precision": "bf16"}])
+def test_train__in_other_ways__then_it_learns_too(
+    changed: dict[str, Any], folder: Path, rows: list[Row], tmp_path: Path
+) -> None:
+    told: list[Progress] = []
+    made = small(folder, attribution=False, epochs=4, **changed)
+    assert train(made, rows, embedded(), tmp_path / "run", say=told.append)
+    assert told[-1].loss < 0.8 * told[0].loss
 
 
 def test_index__of_a_recorded_run__then_attribution_opens_it_by_the_weights(

@@ -72,7 +72,7 @@ def test_plots__of_nothing__then_nothing_is_drawn() -> None:
 def test_shares_bar__of_any_parts__then_they_fill_it_and_no_more(values: list[int]) -> None:
     drawn = plots.shares_bar([Bar(str(place), value, "") for place, value in enumerate(values)], "x")
     found = re.findall(r'<rect class="tone-1" x="([\d.]+)" y="0" width="([\d.]+)"', drawn)
-    assert len(found) == (len(values) if sum(values) else 0)
+    assert len(found) == sum(value > 0 for value in values)
     assert all(float(x) + float(width) <= plots.WIDTH + 1 for x, width in found)
 
 
@@ -80,9 +80,15 @@ def test_shares_bar__of_any_parts__then_they_fill_it_and_no_more(values: list[in
 def test_intervals__of_any_figures__then_every_mark_is_on_the_axis(figures: list[tuple[float, float]]) -> None:
     rows = [Interval(str(place), value, value - by, value + by) for place, (value, by) in enumerate(figures)]
     drawn = plots.intervals(rows, "x")
-    assert all(169 <= float(x) <= plots.WIDTH for x in re.findall(r'cx="([\d.]+)"', drawn))
+    assert all(9 <= float(x) <= plots.WIDTH for x in re.findall(r'cx="([\d.]+)"', drawn))
     assert 'role="img"' in drawn and "<desc" in drawn
 
 
 def test_bars__with_markup_in_a_label__then_it_is_text() -> None:
     assert "<b>" not in plots.bars([Bar("<b>", 1, "<i>")], "<u>")
+
+
+def test_fields__of_a_canonical_row__then_the_question_stands_before_the_answer() -> None:
+    assert words.fields('{"completion":"b","prompt":"a"}') == [("prompt", "a"), ("completion", "b")]
+    assert words.fields("no JSON") == [("text", "no JSON")]
+    assert words.fields('{"messages":[{"content":"x","role":"user"}]}') == [("messages", "user: x")]

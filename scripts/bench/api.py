@@ -1,0 +1,183 @@
+"""What paying and receipting cost the server, how many calls a second it takes, whether it grows, what overload does.
+
+    python scripts/bench/api.py [--quick] [--json FILE] [--seed N] [--requests N] [--profile FILE]
+
+Over loopback, with real vouchers that are signed and checked, real receipts that are signed and stored in SQLite, one
+process for the API and one for the consumers. The engine is a trivial one that answers at once: eight letters a call.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "scripts" / "bench")]
+
+import httpx  # noqa: E402
+from api_jobs.consumers import Consumer, Seen, drive  # noqa: E402
+from unit.settlement.world import Person  # noqa: E402
+
+from fixtures.anvil import CHAIN  # noqa: E402
+from fixtures.escrowed import ESCROW, played  # noqa: E402
+from oracle.daemon.programs import free_port  # noqa: E402
+from oracle.store import receipts  # noqa: E402
+from oracle.types import ChainId  # noqa: E402
+from report import Report, command_line, text_table  # noqa: E402
+
+CONSUMERS = 32
+AHEAD = 10**15
+OVERLOAD = 10
+
+
+class Server:
+    """The API in a process of its own, over a home that lasts as long as it does."""
+
+    def __init__(self, home: Path, bare: bool, profile: Path | None = None, **more: Any) -> None:
+        generous = {"calls_per_minute": 10**9, "address_calls_per_minute": 10**9}
+        self.settings, self.ground, self.chain = played(home, **(generous | more))
+        self.port = free_port("127.0.0.1")
+        told = {"home": str(home), "keystore": str(self.settings.keystore),
+                "password_file": str(self.settings.password_file), "chain_id": CHAIN, "domain": "api.test",
+                "deployments": str(self.settings.deployments), **generous, **more}  # fmt: skip
+        said = {"settings": told, "bare": bare, "port": self.port, "profile": str(profile) if profile else None}
+        worker = ROOT / "scripts" / "bench" / "api_jobs" / "server.py"
+        self.process = subprocess.Popen([sys.executable, str(worker), json.dumps(said)])
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
+        for _ in range(300):
+            try:
+                self.http.get("/v1/models")
+                break
+            except httpx.TransportError:
+                time.sleep(0.1)
+
+    def used(self) -> dict[str, float]:
+        found: dict[str, float] = self.http.get("/used").json()
+        return found
+
+    def people(self, seed: int) -> list[Consumer]:
+        made = [Person(f"payer {seed} {number}") for number in range(CONSUMERS)]
+        self.chain.deposited(*(one.address for one in made), amount=10**24)
+        return [Consumer(one, ChainId(CHAIN), ESCROW, AHEAD) for one in made]
+
+
+@contextmanager
+def server(bare: bool = False, profile: Path | None = None, **more: Any) -> Iterator[Server]:
+    with tempfile.TemporaryDirectory(prefix="ol-bench-") as folder:
+        made = Server(Path(folder) / "home", bare, profile, **more)
+        try:
+            yield made
+        finally:
+            made.process.terminate()
+            made.process.wait(30)
+
+
+def timed(server: Server, consumers: list[Consumer], requests: int, pay: bool = True) -> tuple[Seen, float, float]:
+    """What was seen; seconds by the clock; seconds of the server's CPU."""
+    before, begun = server.used()["cpu"], time.perf_counter()
+    seen = asyncio.run(drive(server.port, consumers, requests, pay))
+    took = time.perf_counter() - begun
+    return seen, took, server.used()["cpu"] - before
+
+
+def run(requests: int, seed: int, profile: Path | None) -> tuple[dict[str, float], list[dict[str, Any]]]:
+    rows: list[dict[str, Any]] = []
+    cpu: dict[str, float] = {}
+    few = min(requests, 4_000)
+    for name, bare in (("bare", True), ("paid", False)):
+        with server(bare, profile if not bare else None) as one:
+            people = one.people(seed)
+            asyncio.run(drive(one.port, people, few // 8, not bare))  # warm
+            seen, took, used = timed(one, people, few, not bare)
+            cpu[name] = 1000 * used / few
+            rows.append(_row(name, seen, took, used, few))
+            if not bare:
+                rate = few / took
+                memory, grown = _grow(one, people, requests)
+                rows.append({"what": f"memory over {requests} calls", **memory})
+                _require_honest(one, few + few // 8 + requests)
+    with server(calls_at_once=4) as one:
+        crowd = one.people(seed) + one.people(seed + 1)[: CONSUMERS // 4]
+        seen, took, used = timed(one, crowd, few)
+        rows.append(_row(f"{OVERLOAD}× overload: {len(crowd)} at once where 4 are let in", seen, took, used, few))
+        refused = 1000 * seen.quantile(429, 0.5)
+        assert set(seen.statuses) == {200, 429}, seen.statuses
+    figures = {
+        "overhead_cpu_ms": round(cpu["paid"] - cpu["bare"], 3),
+        "requests_per_s": round(rate, 1),
+        "memory_growth_mb": round(grown, 1),
+        "overload_refused_ms": round(refused, 2),
+        "overload_refused_p99_ms": round(1000 * seen.quantile(429, 0.99), 2),
+        "overload_served": seen.statuses.get(200, 0),
+        "requests_for_memory": requests,
+    }
+    return figures, rows
+
+
+def _grow(one: Server, people: list[Consumer], requests: int) -> tuple[dict[str, float], float]:
+    """Resident memory after a tenth of the calls, and after all of them."""
+    asyncio.run(drive(one.port, people, requests // 10))
+    first = one.used()["memory_mb"]
+    asyncio.run(drive(one.port, people, requests - requests // 10))
+    last = one.used()["memory_mb"]
+    return {"mb_after_a_tenth": round(first, 1), "mb_after_all": round(last, 1)}, last - first
+
+
+def _require_honest(one: Server, calls: int) -> None:
+    """Every call has its receipt, and every lane sums to its receipts."""
+    with one.ground.database.reading() as connection:
+        steps = list(receipts.lane_steps(connection, ChainId(CHAIN)))
+    assert len(steps) == calls, (len(steps), calls)
+    sums: dict[Any, int] = {}
+    for step in steps:
+        sums[step.lane] = sums.get(step.lane, 0) + step.fee
+        assert step.total == sums[step.lane]
+
+
+def _row(what: str, seen: Seen, took: float, used: float, calls: int) -> dict[str, Any]:
+    return {
+        "what": what, "statuses": {str(k): v for k, v in sorted(seen.statuses.items())},
+        "per_second": round(calls / took, 1), "server_cpu_ms": round(1000 * used / calls, 3),
+        "p50_ms": round(1000 * seen.quantile(200, 0.5), 2), "p99_ms": round(1000 * seen.quantile(200, 0.99), 2),
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--requests", type=int, help="for the growth of memory; 100,000 unless told")
+    parser.add_argument("--profile", type=Path, help="where cProfile writes what the paid server did")
+    options = parser.parse_args()
+    requests = options.requests or (2_000 if options.quick else 100_000)
+    figures, rows = run(requests, options.seed, options.profile)
+    print(text_table(("figure", "value"), [(name, f"{value:g}") for name, value in figures.items()]))
+    for row in rows:
+        print(row)
+    if options.json:
+        told = {
+            "--quick": options.quick,
+            "--json": options.json,
+            "--seed": options.seed,
+            "--requests": options.requests,
+        }
+        versions = {name: version(name) for name in ("fastapi", "uvicorn", "sqlalchemy", "coincurve")}
+        report = Report(
+            "api", command_line("scripts/bench/api.py", told), versions, options.seed, options.quick, figures, rows
+        )
+        options.json.write_text(report.as_json(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What `scripts/bench/api.py` is made of: a server in a process of its own, and consumers that pay it."""

@@ -1,0 +1,115 @@
+"""Those who would earn more without giving more: a splitter, and a copycat who words their own rows anew."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from attribution_jobs import attributed
+from attribution_jobs.batched import Base
+from attribution_jobs.figures import Array
+from attribution_jobs.instance import Instance, Recipe, TrainRow
+from attribution_jobs.world import WORDINGS, World
+from oracle.attribution.calibration import limits_from
+from oracle.attribution.gain import gains
+from oracle.attribution.index import Index, adapter_digest, write_index
+from oracle.attribution.layers import lora_matrices
+from oracle.attribution.records import Query, Scores, plan_for
+from oracle.attribution.scoring import score
+from oracle.attribution.shares import Limits, propose
+
+COPIES = 5
+ACCOUNTS = 10
+
+
+def some(scores: Scores, names: Sequence[str]) -> Scores:
+    """Of these queries alone."""
+    places = [scores.queries.index(name) for name in names]
+    values, lengths = tuple(scores.values[i] for i in places), tuple(scores.lengths[i] for i in places)
+    return replace(scores, queries=tuple(names), values=values, lengths=lengths)
+
+
+def splitter_gain(
+    instance: Instance,
+    rows: Array,
+    scores: Scores,
+    queries: Sequence[Query],
+    raised: Mapping[str, float],
+    limits: Limits,
+    asked: Sequence[int],
+    seed: int,
+) -> float:
+    """The most that any contributor's side gains in all by dealing their rows to ten accounts, after over before."""
+    rng = np.random.default_rng(seed)
+    worst = 0.0
+    for person in instance.contributors:
+        own = np.array([i for i, row in enumerate(instance.rows) if row.owner == person])
+        dealt = rng.integers(0, ACCOUNTS, len(own))
+        before = after = 0.0
+        for at, i in enumerate(asked):
+            name = queries[i].id
+            values = scores.of(name)
+            before += propose(values, scores.length(name), raised[name], limits).of(person)
+            parts = {f"{person} {k}": float(rows[at, own[dealt == k]].sum()) for k in range(ACCOUNTS)}
+            split = {other: value for other, value in values.items() if other != person} | parts
+            proposal = propose(split, scores.length(name), raised[name], limits)
+            after += sum(proposal.of(part) for part in parts)
+        if before > 0.01 * len(asked):  # a ratio of dust to dust says nothing
+            worst = max(worst, after / before)
+    return worst
+
+
+def copycat_gain(instance: Instance, recipe: Recipe, world: World, seed: int, sides: int = 3) -> dict[str, float]:
+    """Holders who add five rewordings of each of their facts, from an account that no near-duplicate finder joins to
+    theirs: what the side earns then, over what it earned before. The model is trained anew each time."""
+    before = _paid(instance, recipe, seed)
+    holders = random.Random(f"copycat {seed}").sample(sorted({held[0] for held in world.holders.values()}), sides)
+    gains_of = []
+    for holder in holders:
+        after = _paid(_with_copies(instance, world, holder, seed), recipe, seed)
+        gains_of.append((after.get(holder, 0.0) + after.get("copycat", 0.0)) / max(before.get(holder, 0.0), 1e-9))
+    return {"copycat_gain": float(np.mean(gains_of)), "copycat_gain_worst": max(gains_of)}
+
+
+def _with_copies(instance: Instance, world: World, holder: str, seed: int) -> Instance:
+    rng = random.Random(f"copies {holder} {seed}")
+    said = {(row.prompt, row.completion) for row in instance.rows}
+    more: list[TrainRow] = []
+    for fact in world.planted:
+        if world.holders[fact.id][0] == holder:
+            others = [fact.row(wording, alias) for wording in WORDINGS for alias in (False, True)]
+            for prompt, completion in rng.sample([each for each in others if each not in said], COPIES):
+                name = f"copy-{len(more):04}"
+                more.append(TrainRow(name, "copycat", prompt, completion, "copycat", name, fact.id, "copy"))
+    return replace(instance, rows=(*instance.rows, *more))
+
+
+def _paid(instance: Instance, recipe: Recipe, seed: int) -> dict[str, float]:
+    """By account, over all questions on planted facts."""
+    start = Base(instance.base, torch.float32).fresh(recipe, seed)
+    plan = plan_for(recipe.epochs * -(-len(instance.rows) // recipe.batch), recipe.epochs)
+    run = attributed.train(instance, recipe, start, seed, plan)
+    assert run.record is not None
+    digest = adapter_digest({m.name: m.module.weight for m in lora_matrices(run.model)})  # type: ignore[misc]
+    tokenizer = attributed.tokenizer_of(instance)
+    queries = [attributed.as_query(tokenizer, q.id, q.prompt, q.completion) for q in instance.queries]
+    with tempfile.TemporaryDirectory() as folder:
+        write_index(Path(folder), run.record, digest)
+        index = Index(Path(folder), digest)
+        scores = score(run.model, index, queries)
+    raised = gains(run.model, queries)
+    controls = [q.id for q in instance.queries if q.kind == "control"]
+    limits = limits_from(some(scores, controls[::2]), index.rows_of(), raised)
+    total: dict[str, float] = {}
+    for query in instance.queries:
+        if query.kind != "control":
+            found = propose(scores.of(query.id), scores.length(query.id), raised[query.id], limits)
+            for name, share in found.shares:
+                total[name] = total.get(name, 0.0) + share
+    return total

@@ -1,0 +1,52 @@
+"""What building and asking cost, in one thread's own time: medians of runs by turns, with and without the recorder."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from attribution_jobs import attributed
+from attribution_jobs.attributed import clock_of
+from attribution_jobs.batched import Base
+from attribution_jobs.engine import generation_seconds
+from attribution_jobs.instance import Instance, Recipe
+from oracle.attribution.index import Index, adapter_digest, write_index
+from oracle.attribution.layers import lora_matrices
+from oracle.attribution.records import plan_for
+from oracle.attribution.scoring import halves_are_quick, score
+
+
+def measure(instance: Instance, recipe: Recipe, seed: int, device: str, times: int = 3) -> dict[str, float]:
+    start = Base(instance.base, torch.float32).fresh(recipe, seed)
+    plan = plan_for(recipe.epochs * -(-len(instance.rows) // recipe.batch), recipe.epochs)
+    attributed.train(instance, recipe, start, seed, None, device=device)  # once before, uncounted
+    plain, recorded = [], []
+    for _ in range(times):
+        plain.append(attributed.train(instance, recipe, start, seed, None, device=device).seconds)
+        run = attributed.train(instance, recipe, start, seed, plan, device=device)
+        recorded.append(run.seconds)
+    assert run.record is not None
+    digest = adapter_digest({m.name: m.module.weight for m in lora_matrices(run.model)})  # type: ignore[misc]
+    tokenizer = attributed.tokenizer_of(instance)
+    queries = [attributed.as_query(tokenizer, q.id, q.prompt, q.completion) for q in instance.queries]
+    half, clock, asked, generated = halves_are_quick(torch.device(device)), clock_of(device), [], []
+    with tempfile.TemporaryDirectory() as folder:
+        write_index(Path(folder), run.record, digest)
+        index = Index(Path(folder), digest)
+        score(run.model, index, queries, half=half)
+        for _ in range(times):
+            began = clock()
+            score(run.model, index, queries, half=half)
+            asked.append((clock() - began) / len(queries))
+            generated.append(generation_seconds(run.model, queries[:16], device))
+    return {
+        "build_over_training": median(recorded) / median(plain),
+        "query_over_generation": median(asked) / median(generated),
+        "query_seconds": median(asked),
+        "generation_16_seconds": median(generated),
+        "training_seconds": median(plain),
+        "queries_together": float(len(queries)),
+    }

@@ -1,0 +1,70 @@
+"""A builder without an oracle: snapshots as folders, from a recipe to a verdict."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from fixtures.factory import exported, facts
+from oracle.cli import main
+
+
+def says(*arguments: str, fails: bool = False) -> str:
+    done = CliRunner().invoke(main, ["model", *arguments])
+    assert (done.exit_code != 0) is fails, done.output
+    return done.output
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENLEDGER_HOME", str(tmp_path / "home"))
+
+
+def test_commands__over_an_exported_snapshot__then_no_oracle_is_needed(tmp_path: Path) -> None:
+    folder = exported(tmp_path / "s", facts(4))
+    assert "12 rows" in says("init", "--snapshot", str(folder), "--name", "facts", "--preset", "quick")
+    assert "is there already" in says("init", "--snapshot", str(folder), "--name", "facts", fails=True)
+    dry = says("train", "recipe.yaml", "--dry-run")
+    assert "8 to train on, 4 held out" in dry and "steps    8" in dry
+    assert "weights 0x" in says("train", "recipe.yaml", "--out", "run")
+    verdict = says("eval", "recipe.yaml", "--out", "run", fails=True)  # a few steps do not teach it
+    assert verdict.splitlines()[-1] == "NO-GO"
+    assert "exact_match" in verdict
+    curve = [json.loads(line) for line in Path("run/progress.jsonl").read_text().splitlines()]
+    assert [told["step"] for told in curve] == list(range(1, 9))
+    assert "openledger init" in says("publish", "recipe.yaml", "--out", "run", fails=True)
+
+
+def test_train__of_two_recipes__then_both_are_made_in_one_process(tmp_path: Path) -> None:
+    folder = exported(tmp_path / "s", facts(4))
+    for name, seed in (("one", 1), ("two", 2)):
+        said = {"name": name, "snapshots": [{"folder": str(folder)}], "seed": seed, "rank": 4, "epochs": 2}
+        Path(f"{name}.yaml").write_text(json.dumps(said | {"sequence_length": 64}))
+    said_of_both = says("train", "one.yaml", "two.yaml", "--out", "runs")
+    assert said_of_both.count("weights 0x") == 2
+    assert {each.parent.parent.name for each in Path("runs").glob("*/attribution/limits.json")} == {"one", "two"}
+
+
+def test_train__of_what_may_not_be_combined__then_it_is_refused_before_it_begins(tmp_path: Path) -> None:
+    folder = exported(tmp_path / "s", facts(4), licence="CC-BY-NC-4.0")
+    Path("recipe.yaml").write_text(json.dumps({"name": "facts", "snapshots": [{"folder": str(folder)}]}))
+    assert "CC-BY-NC-4.0 forbids commercial use" in says("train", "recipe.yaml", "--out", "run", fails=True)
+    assert not Path("run").exists()
+
+
+def test_train__with_a_suite_that_is_missing__then_it_is_refused_before_it_begins(tmp_path: Path) -> None:
+    folder = exported(tmp_path / "s", facts(4))
+    said = {"name": "facts", "snapshots": [{"folder": str(folder)}], "evaluation": {"suites": ["mmlu"]}}
+    Path("recipe.yaml").write_text(json.dumps(said))
+    assert "say where tasks lie" in says("train", "recipe.yaml", "--out", "run", fails=True)
+
+
+def test_train__of_a_recipe_with_faults__then_all_are_said() -> None:
+    Path("recipe.yaml").write_text("name: X\nsnapshots: [{datanet: 1}]\nrank: -1\n")
+    said = says("train", "recipe.yaml", fails=True)
+    assert "name:" in said and "rank:" in said
+    assert "no such file" in says("train", "other.yaml", fails=True)
+    assert "over which snapshots" in says("init", "--name", "facts", "--out", "new.yaml", fails=True)

@@ -1,0 +1,33 @@
+"""Nobody gets back what farming costs: two seeds here, as many as one likes by scripts/campaign_farmers.py."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
+
+import campaign_farmers as campaign
+
+
+@pytest.mark.parametrize("seed", [1, 9])
+def test_farmers__of_a_seed__then_every_attack_loses_and_splitting_gains_nothing(seed: int) -> None:
+    found = campaign.farmers(seed)
+    assert len(found) == 10
+    assert {name: gain for name, gain in found.items() if not campaign.is_loss(name, gain)} == {}
+
+
+def test_attribution__of_the_farmers_world__then_it_pays_whose_rows_they_are() -> None:
+    """Were all answers abstained from, no attack would be tried by it."""
+    import random
+
+    chance = random.Random(1)
+    honest = [campaign.row(chance, campaign.account(n // 4)) for n in range(24)]
+    world = campaign.Datanet(honest, 1)
+    own = [
+        sum(credit.weight for credit in world.attribution(number).credits if credit.account == one.owner)
+        for number, one in enumerate(honest)
+    ]
+    assert sum(own) > 0.6 * 24 * campaign.PARTS
