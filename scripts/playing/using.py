@@ -14,12 +14,11 @@ from oracle.settlement.onchain import Onchain
 from oracle.settlement.pace import pace_of
 from oracle.settlement.post import Settler
 from oracle.types import Address
-from playing.people import ATTESTORS, CONSUMER, EVERYBODY, OPERATOR, Person
+from playing.people import CONSUMER, EVERYBODY, OPERATOR, Person
 from playing.rows import Fact
 from playing.stage import CHAIN, OPEN, Stage
 from playing.telling import Teller, in_open, until
 
-_BOND = 100_000 * OPEN
 _DEPOSIT = 20 * OPEN
 
 
@@ -74,14 +73,6 @@ class Using:
                 f"{name} {100 * weight / whole:.0f} %" for name, weight in weights.most_common() if weight
             )
             self._tell.step(f"receipt {receipt[:12]}…: {shares}")
-
-    def seat_attestors(self) -> None:
-        stage = self._stage
-        for one in ATTESTORS:
-            stage.as_governance("AttestorSet", "admit", one.address)
-            stage.pay(one, _BOND)
-            stage.send(one, "OpenToken", "approve", stage.address("AttestorSet"), _BOND)
-            stage.send(one, "AttestorSet", "join", one.address, _BOND)
 
     def settle(self) -> None:
         """The operator closes the epoch, the daemon does the rest; attestors recompute and sign; then the window
