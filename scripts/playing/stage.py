@@ -77,7 +77,7 @@ class Stage:
 
     def open_daemon(self) -> None:
         self.openledger("up", OPERATOR, "up", "--no-chain", OPENLEDGER_SETTLE="true")
-        until("the daemon is up", lambda: self._answers("/healthz"), 120)
+        until("the daemon is up", lambda: self._answers("/v1/models"), 180)
 
     def seat_attestors(self) -> None:
         for one in ATTESTORS:
