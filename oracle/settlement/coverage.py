@@ -14,6 +14,7 @@ from itertools import groupby
 from oracle.store.receipts import Lane, LaneStep, Voucher
 from oracle.types import Address, Timestamp, Wei
 
+SETTLING_S = 3600  # a voucher that ends sooner is not relied upon
 LARGEST = Wei(2**96 - 1)
 LATEST = Timestamp(2**40 - 1)
 

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 from oracle.settlement import batch as batching
 from oracle.settlement.batch import balances_of
-from oracle.settlement.coverage import covered
+from oracle.settlement.coverage import SETTLING_S, covered
 from oracle.settlement.document import End, Head
 from oracle.settlement.hashing import NOTHING
 from oracle.settlement.onchain import Onchain
-from oracle.settlement.post import SETTLING_S
 from oracle.store import batches, owing, receipts
 from oracle.store.batches import State
 from oracle.store.blobs import Blobs

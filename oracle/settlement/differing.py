@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from oracle.errors import NeedsPerson
 from oracle.settlement.document import BadDocument, hexed, unhexed
+from oracle.store.paid import Receipt, Terms, Voucher
 from oracle.types import Address, Wei
 
 CLASSES = (
@@ -31,6 +32,13 @@ CLASSES = (
     "chain",
     "attribution",
 )
+
+
+Vouched = Callable[[Voucher], bool]
+"""Whether the escrow found a contract wallet's voucher good."""
+
+Judged = Callable[[Receipt, Terms], None]
+"""Raises Difference where a receipt was made under other terms than the registries had then."""
 
 
 class Difference(NeedsPerson):

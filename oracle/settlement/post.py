@@ -11,16 +11,16 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection
 
-from oracle.errors import NeedsPerson, Retry, Stop
+from oracle.errors import NeedsPerson, Stop
 from oracle.settlement import batch as batching
-from oracle.settlement.coverage import covered
+from oracle.settlement.coverage import SETTLING_S, covered
 from oracle.settlement.document import Head
 from oracle.settlement.hashing import NOTHING
 from oracle.settlement.onchain import Facts, Onchain, call_data, settle_data, submit_data
 from oracle.settlement.opinions import signed, statement_of
 from oracle.settlement.pace import Pace, brake
 from oracle.store import batches, intents, owing, receipts
-from oracle.store.batches import Batch, State
+from oracle.store.batches import Batch, Overtaken, State
 from oracle.store.blobs import Blobs
 from oracle.store.database import Database
 from oracle.store.intents import Intent
@@ -28,12 +28,7 @@ from oracle.store.receipts import Lane
 from oracle.types import Address, ChainId, Epoch, Timestamp, Wei
 
 VOUCHERS_AT_ONCE = 400  # 23,000 gas each: 9 million, below what a transaction may use
-SETTLING_S = 3600  # a voucher that ends sooner is not relied upon
 _ENDED_BADLY = ("refused", "failed")
-
-
-class Overtaken(Retry):
-    """Another daemon has done this step."""
 
 
 class ChainIsAhead(NeedsPerson):

@@ -6,13 +6,12 @@ Needs neither database nor chain. It stops at the first thing that differs and s
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 
-from oracle.settlement.differing import Difference, account_of, first_difference, shown, wei
+from oracle.settlement.differing import Difference, Judged, Vouched, account_of, first_difference, shown, wei
 from oracle.settlement.document import BadDocument, End, Head, Reader, hexed, line_of, parsed, unhexed
 from oracle.settlement.hashing import NOTHING, Header, keccak, receipt_leaf, shares_hash, voucher_leaf
 from oracle.settlement.receipts import receipt_hash, receipt_preimage, recovered, voucher_preimage
@@ -22,11 +21,6 @@ from oracle.store.receipts import RECEIPT_FIELDS, Attribution, Lane, Receipt, Te
 from oracle.types import Address, Timestamp, Wei
 
 SECTIONS = ("batch", "terms", "voucher", "receipt", "account", "end")
-Vouched = Callable[[Voucher], bool]
-"""Whether the escrow found a contract wallet's voucher good."""
-
-Judged = Callable[[Receipt, Terms], None]
-"""Raises Difference where a receipt was made under other terms than the registries had then."""
 
 
 @dataclass

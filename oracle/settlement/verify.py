@@ -17,11 +17,11 @@ from typing import Any
 
 import orjson
 
-from oracle.settlement.differing import Difference
+from oracle.settlement.differing import Difference, Judged, Vouched
 from oracle.settlement.document import hexed, unhexed
 from oracle.settlement.hashing import Statement, keccak
 from oracle.settlement.receipts import recovered
-from oracle.settlement.replay import Judged, Replay, Replayed, Vouched
+from oracle.settlement.replay import Replay, Replayed
 from oracle.store.cid import cid_of
 from oracle.store.paid import Receipt, Terms
 from oracle.types import Address, ChainId, Cid, Epoch, Hash32, Wei

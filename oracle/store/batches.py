@@ -33,7 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from oracle.errors import NeedsPerson, Stop
+from oracle.errors import NeedsPerson, Retry, Stop
 from oracle.store.columns import METADATA, AddressColumn, Document, HashColumn, Id, Time, WeiColumn
 from oracle.store.intents import INTENTS
 from oracle.types import Address, ChainId, Cid, Epoch, Hash32, Timestamp, Wei
@@ -104,6 +104,10 @@ ATTESTATIONS = Table(
 
 class WrongBatchState(Stop):
     """A batch is not where its next step expected it: another daemon, or a fault in this code."""
+
+
+class Overtaken(Retry):
+    """Another daemon has done this step."""
 
 
 class NoSuchBatch(NeedsPerson):
