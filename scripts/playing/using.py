@@ -83,7 +83,7 @@ class Using:
         until("the epoch is closed", lambda: settler.advance(close_now=True), 60)
         said: set[str] = set()
         words = {
-            "published": "the epoch is closed, its bytes are published; three attestors recompute hashes, sums and terms",
+            "published": "the epoch is closed and its bytes are published: attestors recompute hashes, sums and terms",
             "attested": "a quorum of attestors has signed",
             "posted": "the root is posted and waits out its window of 600 s, which this chain lets fly",
             "active": "the root is active",
