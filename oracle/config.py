@@ -71,6 +71,9 @@ class Settings(BaseSettings):
         "minilm",
         description="Sentence model of retrieval: minilm, a sentence-transformers folder, or none (words alone).",
     )
+    retrieval_tokens: int = Field(
+        1024, ge=64, le=100_000, description="The most of a prompt that passages looked up for it may take."
+    )
     passages: str = Field("", description="Where indexes of documents lie, as a URL of fsspec. Empty: in the home.")
 
     rpc_urls: Annotated[tuple[SecretStr, ...], NoDecode] = Field(

@@ -16,6 +16,7 @@ import argparse
 import logging
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -43,6 +44,9 @@ def play(stage: Stage, tell: Teller) -> tuple[Giving, Using, dict[Person | str, 
     stage.open_chain()
     tell.step(f"a local chain at {stage.node}; the suite is deployed, as on any chain …")
     tell.step(f"{stage.deploy()} contracts stand, every check of the deployment holds")
+    stage.seat_attestors()
+    tell.step("governance admits three attestors, each puts down a bond of 100,000 OPEN")
+    stage.tick()
     stage.open_daemon()
     tell.step(f"the daemon is up at {stage.url}: Redis, workers, API")
 
@@ -62,14 +66,12 @@ def play(stage: Stage, tell: Teller) -> tuple[Giving, Using, dict[Person | str, 
     tell.act("Answers")
     using = Using(stage, tell, model.id)
     using.deposit()
+    stage.open_attestors()
     right = using.ask(known[:6])
-    tell.step(f"{right} of 6 right; asked in words that nobody trained on")
+    tell.step(f"{right} of 6 right, of so small a model; each answer has its price and a signed receipt")
     using.why()
 
     tell.act("Settlement")
-    using.seat_attestors()
-    stage.open_attestors()
-    tell.step("three attestors have put down 100,000 OPEN each, and watch")
     using.settle()
     return giving, using, using.claim()
 
@@ -105,7 +107,7 @@ def stay(stage: Stage, tell: Teller) -> None:
     try:
         while True:
             stage.watch()
-            signal.sigtimedwait({signal.SIGINT, signal.SIGTERM}, 1)
+            time.sleep(1)
     except KeyboardInterrupt:
         pass
 

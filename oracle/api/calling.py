@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
@@ -27,7 +27,7 @@ from oracle.serving.errors import BadRequest, Busy
 from oracle.serving.types import Event, Finish, Finished, Generated, Request, Sampling, Token
 from oracle.settlement.hashing import NOTHING, keccak
 from oracle.settlement.receipts import receipt_hash, receipt_preimage, voucher_preimage
-from oracle.store.answers import Exchange
+from oracle.store.answers import Exchange, Passage
 from oracle.store.calls import Call, LaneState
 from oracle.store.receipts import Receipt, Voucher
 from oracle.store.sealed import seal_exchange
@@ -98,6 +98,8 @@ class Running:
     seconds: float
     remember: Remember | None = None
     extra: Extra | None = None
+    passages: tuple[Passage, ...] = ()
+    sources: tuple[dict[str, Any], ...] = ()
     choices: list[Unfolding] = field(default_factory=list)
     reasons: dict[int, str] = field(default_factory=dict)
     delivered: int = 0  # tokens
@@ -194,7 +196,8 @@ class Running:
         operator = self.operator
         signature = operator.signer.sign(receipt_preimage(name, operator.chain, operator.escrow)).as_bytes()
         signed = Signed(receipt, name, signature, operator.keyring.salt(receipt.id))
-        exchange = Exchange(self.prompt, tuple(self.choices[0].tokens), self._asked_text(), self.choices[0].text)
+        said = self.choices[0]
+        exchange = Exchange(self.prompt, tuple(said.tokens), self._asked_text(), said.text, self.passages)
         documents = [operator.code]
         if self.conditions is not None:
             documents.append(self.conditions)

@@ -18,6 +18,7 @@ from oracle.api.catalogue import Offer
 from oracle.api.conditions import held
 from oracle.api.ledger import NOBODY, Payer, Reserved
 from oracle.api.limits import Limits
+from oracle.api.looking_up import Prompt, prompt_of
 from oracle.api.pricing import fee
 from oracle.api.refusals import Refusal, bad
 from oracle.api.shop import Shop
@@ -40,6 +41,7 @@ class Prepared:
     prompt: tuple[int, ...]
     limit: int
     most: Wei
+    seen: Prompt
 
 
 @dataclass(frozen=True)
@@ -74,14 +76,13 @@ class Door:
         offer = await self.shop.offer(asked.model)
         words = await self.shop.words(offer)
         if asked.tokens is not None:
-            prompt = asked.tokens
+            seen = Prompt(asked.tokens)
         else:
             try:
-                text = words.chat(asked.messages) if asked.messages else asked.prompt
+                seen = await prompt_of(self.shop, asked, offer, words)
             except NoTokenizer as error:
                 raise bad("invalid_value", str(error), "messages") from None
-            # A template writes the special tokens itself.
-            prompt = words.encode(text, special=not asked.messages)
+        prompt = seen.tokens
         room = words.context - len(prompt)
         if room < 1 or (asked.max_tokens or 0) > room or not prompt:
             raise bad(
@@ -91,7 +92,7 @@ class Door:
             )
         limit = asked.max_tokens or min(DEFAULT_TOKENS, room)
         most = Wei(0) if offer.free else fee(offer.model, len(prompt), limit * asked.n)
-        return Prepared(asked, offer, words, prompt, limit, most)
+        return Prepared(asked, offer, words, prompt, limit, most, seen)
 
     async def reserve(
         self, request: Request, ready: Prepared, remember: Callable[[Running], Remember]
@@ -119,7 +120,8 @@ class Door:
         running = Running(
             ready.asked, ready.offer, ready.words, ready.prompt, ready.limit, reserved.call, paying.payer,
             paying.session, conditions, shop.operator, shop.ledger, shop.writer, shop.engine,
-            float(shop.settings.call_seconds), extra=paying.extra,
+            float(shop.settings.call_seconds), extra=paying.extra, passages=ready.seen.passages,
+            sources=ready.seen.sources,
         )  # fmt: skip
         running.done = lambda: self._over(paying.identity, over)
         if paying.keyed:

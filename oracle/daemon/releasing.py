@@ -73,6 +73,7 @@ def assemble(
         parents=parents,
         snapshots=tuple((DatanetId(each.datanet), versions[each.datanet, each.number]) for each in prepared.snapshots),
         licences=tuple(sorted({each.licence for each in prepared.snapshots} | set(_inherited(prepared)))),
+        retrieval=_looked_up(ground, recipe.retrieval),
         title=recipe.title,
         about=recipe.about,
     )
@@ -139,6 +140,14 @@ def _dossier(
         LICENCE if name == EMBEDDED else "", config, tokens,
         prepared.licence, builder_of(ground), tuple(parents), forced, prepared.private,
     )  # fmt: skip
+
+
+def _looked_up(ground: Ground, asked: Sequence[DatanetId]) -> tuple[DatanetId, ...]:
+    """Datanets whose documents it looks up: each has a snapshot, or the first question would wait for ever."""
+    with ground.database.reading() as connection:
+        for number in asked:
+            snapshots.get_snapshot(connection, number)
+    return tuple(asked)
 
 
 def _inherited(prepared: Prepared) -> tuple[str, ...]:

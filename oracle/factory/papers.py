@@ -47,6 +47,7 @@ def recipe_of(found: Dossier) -> str:
         "evaluation": {"items": said.evaluation.items, "answer_tokens": said.evaluation.answer_tokens},
         "gate": {"metric": said.gate.metric, "general_worse_percent": said.gate.general_worse_percent},
         "accept_licences": list(said.accept_licences),
+        **({"retrieval": list(said.retrieval)} if said.retrieval else {}),
     }  # fmt: skip
     if said.parent:
         content |= {"parent": said.parent}

@@ -6,14 +6,14 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from oracle.factory.errors import BadRecipe
 from oracle.factory.presets import ALPHA, PRESETS, SPLIT, TARGETS
-from oracle.types import BasisPoints
+from oracle.types import BasisPoints, DatanetId
 
 _STRICT = ConfigDict(extra="forbid", frozen=True)
 
@@ -90,6 +90,7 @@ class Recipe:
     about: str = ""
     accept_licences: tuple[str, ...] = ()
     rehearsal: str | None = None  # the file; None: what comes with the package
+    retrieval: tuple[DatanetId, ...] = ()  # whose documents it may look up while it answers
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -204,6 +205,7 @@ class _Recipe(BaseModel):
     title: str = ""
     about: str = ""
     accept_licences: list[str] = []
+    retrieval: list[Annotated[int, Field(ge=1)]] = Field([], max_length=16)
 
     @model_validator(mode="after")
     def _together(self) -> _Recipe:
@@ -265,6 +267,7 @@ def _recipe(said: _Recipe) -> Recipe:
         said.parent, evaluation, Gate(**said.gate.model_dump()), said.price.input, said.price.output,
         tuple(BasisPoints(part) for part in said.split.model_dump().values()), said.attribution, said.title, said.about,
         tuple(said.accept_licences), said.rehearsal.file,
+        tuple(DatanetId(each) for each in sorted(set(said.retrieval))),
     )  # fmt: skip
 
 

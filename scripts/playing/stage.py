@@ -31,6 +31,7 @@ OPEN = 10**18
 CHAIN = ChainId(31337)
 # The first account of every Anvil; its key is public and guards nothing. It deploys, and holds the whole supply.
 DEPLOYER_KEY = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
+BOND = 100_000 * OPEN
 _GRACE = 45.0
 
 
@@ -68,13 +69,22 @@ class Stage:
         self.ask("anvil_autoImpersonateAccount", True)
         for person in EVERYBODY:
             self.ask("anvil_setBalance", person.address, hex(10**20))
-        # From now on a block every second, so that all becomes final whether somebody sends or not.
-        self.ask("evm_setIntervalMining", 1)
         return len(json.loads((self.deployments / "31337.json").read_text(encoding="utf-8"))["contracts"])
 
+    def tick(self) -> None:
+        """From now on a block every second, so that all becomes final whether somebody sends or not."""
+        self.ask("evm_setIntervalMining", 1)
+
     def open_daemon(self) -> None:
-        self.openledger("up", OPERATOR, "up", "--no-chain", OPENLEDGER_SETTLE="true", OPENLEDGER_SETTLE_EVERY="1")
-        until("the daemon is up", lambda: self._answers("/healthz"), 120)
+        self.openledger("up", OPERATOR, "up", "--no-chain", OPENLEDGER_SETTLE="true")
+        until("the daemon is up", lambda: self._answers("/v1/models"), 180)
+
+    def seat_attestors(self) -> None:
+        for one in ATTESTORS:
+            self.as_governance("AttestorSet", "admit", one.address)
+            self.pay(one, BOND)
+            self.send(one, "OpenToken", "approve", self.address("AttestorSet"), BOND)
+            self.send(one, "AttestorSet", "join", one.address, BOND)
 
     def open_attestors(self) -> None:
         for number, one in enumerate(ATTESTORS):

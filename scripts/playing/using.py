@@ -10,13 +10,15 @@ import httpx
 import openai
 
 from oracle.client.paying import Vouchers
+from oracle.settlement.onchain import Onchain
+from oracle.settlement.pace import pace_of
+from oracle.settlement.post import Settler
 from oracle.types import Address
-from playing.people import ATTESTORS, CONSUMER, EVERYBODY, Person
+from playing.people import CONSUMER, EVERYBODY, OPERATOR, Person
 from playing.rows import Fact
 from playing.stage import CHAIN, OPEN, Stage
 from playing.telling import Teller, in_open, until
 
-_BOND = 100_000 * OPEN
 _DEPOSIT = 20 * OPEN
 
 
@@ -72,19 +74,16 @@ class Using:
             )
             self._tell.step(f"receipt {receipt[:12]}…: {shares}")
 
-    def seat_attestors(self) -> None:
-        stage = self._stage
-        for one in ATTESTORS:
-            stage.as_governance("AttestorSet", "admit", one.address)
-            stage.pay(one, _BOND)
-            stage.send(one, "OpenToken", "approve", stage.address("AttestorSet"), _BOND)
-            stage.send(one, "AttestorSet", "join", one.address, _BOND)
-
     def settle(self) -> None:
-        """The daemon closes the epoch by itself; attestors recompute and sign; then the window passes."""
+        """The operator closes the epoch, the daemon does the rest; attestors recompute and sign; then the window
+        passes."""
+        ground = self._stage.ground(OPERATOR)
+        onchain = Onchain(ground.rpc, ground.book, ground.settings.finality)
+        settler = Settler(ground.database, ground.blobs, onchain, OPERATOR.address, pace_of(ground.settings))
+        until("the epoch is closed", lambda: settler.advance(close_now=True), 60)
         said: set[str] = set()
         words = {
-            "published": "the epoch is closed, its bytes are published; three attestors recompute all of it",
+            "published": "the epoch is closed and its bytes are published: attestors recompute hashes, sums and terms",
             "attested": "a quorum of attestors has signed",
             "posted": "the root is posted and waits out its window of 600 s, which this chain lets fly",
             "active": "the root is active",
@@ -92,17 +91,15 @@ class Using:
 
         def active() -> bool:
             self._stage.watch()
-            batches = self._get("/settlement/batches")
-            state = batches[-1]["state"] if batches else ""
-            for name in words:
-                if name == state and name not in said:
-                    said.add(name)
-                    self._tell.step(words[name])
-                    if name == "posted":
-                        self._stage.ask("evm_increaseTime", 700)
+            state = self._get("/settlement/batches")[-1]["state"]
+            if state in words and state not in said:
+                said.add(state)
+                self._tell.step(words[state])
+                if state == "posted":
+                    self._stage.ask("evm_increaseTime", 700)
             return state == "active"
 
-        until("the root is active", active, 180)
+        until("the root is active", active, 240)
 
     def claim(self) -> dict[Person | str, int]:
         """What each account received, in wei."""

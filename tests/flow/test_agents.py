@@ -21,6 +21,8 @@ from fixtures.anvil import CHAIN
 from fixtures.shop import OPEN, Shop, running_shop
 from fixtures.suite import Suite
 from oracle.agents.calling import Api, Unreachable
+from oracle.agents.purse import VoucherPurse
+from oracle.agents.tools import Tools, wei_of
 from oracle.client.wallet import Wallet
 from oracle.store import receipts
 from oracle.store.calls import CALLS
@@ -87,6 +89,39 @@ def test_agent__that_asks__then_it_pays_what_was_delivered_and_its_receipt_holds
     assert kept is not None
     assert 0 < kept.receipt.fee <= int(quote["most"])
     assert round(float(answer["paid_in_open"]) * OPEN) == pytest.approx(kept.receipt.fee)
+
+
+def test_agent__that_asked__then_it_verifies_its_receipt_and_asks_whose_rows_it_came_from(
+    shop: Shop, tmp_path: Path
+) -> None:
+    agent = Agent(shop, tmp_path)
+    shop.deposit(agent.wallet.address, OPEN)
+    (answer,) = agent.use(("infer", QUESTION))
+    verified, why, unknown = agent.use(
+        ("verify_receipt", {"receipt_id": answer["receipt_id"]}),
+        ("why", {"receipt_id": answer["receipt_id"], "wait": False}),
+        ("verify_receipt", {"receipt_id": "0x" + "00" * 32}),
+    )
+    assert verified["valid"], verified["checks"]
+    assert {check["what"] for check in verified["checks"]} == {"hash", "signature", "price", "lane"}
+    assert why["state"] == "pending"  # no worker attributes here
+    assert "no_such_receipt" in unknown
+
+
+def test_agent__that_verifies_in_the_session_it_asked_in__then_question_and_answer_are_compared_too(
+    shop: Shop, tmp_path: Path
+) -> None:
+    agent = Agent(shop, tmp_path)
+    shop.deposit(agent.wallet.address, OPEN)
+    tools = Tools(Api(shop.url), VoucherPurse(agent.wallet, Api(shop.url), wei_of("5")))
+
+    async def session() -> dict[str, Any]:
+        answer = await tools.infer(**QUESTION)
+        return await tools.verify_receipt(answer["receipt_id"])
+
+    verified = asyncio.run(session())
+    assert verified["valid"], verified["checks"]
+    assert {check["what"] for check in verified["checks"]} >= {"question", "answer"}
 
 
 def test_agent__whose_call_may_cost_more_than_its_cap__then_nothing_is_signed_and_nothing_runs(

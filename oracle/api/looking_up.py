@@ -1,0 +1,97 @@
+"""Passages of documents in the prompt, for models that were published with datanets to look things up in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from oracle.api.asking import Asked
+from oracle.api.catalogue import Offer
+from oracle.api.refusals import Refusal
+from oracle.api.shop import Shop
+from oracle.api.texts import Words
+from oracle.errors import OpenLedgerError, Retry
+from oracle.retrieval.records import Found
+from oracle.store.answers import Passage
+
+_LONGEST_QUESTION = 4000  # characters: an encoder reads less
+_LEAST_ROOM = 64  # tokens; in less, no passage fits that says anything
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """The tokens that the model sees, and which of them are passages."""
+
+    tokens: tuple[int, ...]
+    passages: tuple[Passage, ...] = ()
+    sources: tuple[dict[str, Any], ...] = ()  # as the answer names them, in the order of their numbers
+
+
+async def prompt_of(shop: Shop, asked: Asked, offer: Offer, words: Words) -> Prompt:
+    """With what is found, where there is something to look up; raises NoTokenizer and Refusal."""
+    plain = _tokens(words, _text(words, asked, asked.messages), asked)
+    datanets = offer.model.made.retrieval
+    question = _question(asked)
+    room = min(shop.settings.retrieval_tokens, words.context - len(plain) - (asked.max_tokens or 0))
+    if not datanets or not question or room < _LEAST_ROOM:
+        return Prompt(plain)
+    licences = asked.conditions.licences
+    allowed = None if licences is None else frozenset(licences)
+    try:
+        found = await asyncio.to_thread(
+            shop.ground.retriever.find, question, datanets, room - _JOINT, lambda text: _count(words, text), allowed
+        )
+    except Retry as error:
+        raise Refusal(503, "not_looked_up", str(error), retry_after=10) from None
+    except OpenLedgerError as error:
+        raise Refusal(503, "not_looked_up", "its documents cannot be looked up now", retry_after=60) from error
+    return _with(words, asked, found, plain)
+
+
+_JOINT = 24  # tokens that a template may put around a message
+
+
+def _with(words: Words, asked: Asked, found: Found, plain: tuple[int, ...]) -> Prompt:
+    if not found.passages:
+        return Prompt(plain, found.logged("", []))
+    if asked.messages:
+        text = _text(words, asked, _with_block(asked.messages, found.prompt_block))
+    else:
+        text = f"{found.prompt_block}\n\n{asked.prompt}"
+    encoded = words.tokenizer.encode(text, add_special_tokens=not asked.messages)
+    sources = tuple(
+        {
+            "number": number, "datanet": each.datanet, "contribution": "0x" + each.contribution.hex(),
+            "row": "0x" + each.row.hex(), "owner": each.owner, "licence": each.licence, "title": each.title,
+        }
+        for number, each in enumerate(found.passages, 1)
+    )  # fmt: skip
+    return Prompt(tuple(encoded.ids), found.logged(text, encoded.offsets), sources)
+
+
+def _with_block(messages: Sequence[Mapping[str, str]], block: str) -> tuple[dict[str, str], ...]:
+    """In the system's message, after what the caller has told there."""
+    first, rest = (messages[0], messages[1:]) if messages[0]["role"] == "system" else (None, messages)
+    content = block if first is None else f"{first['content']}\n\n{block}"
+    return ({"role": "system", "content": content}, *(dict(each) for each in rest))
+
+
+def _question(asked: Asked) -> str:
+    """What the user said last."""
+    said = [each["content"] for each in asked.messages if each["role"] == "user"]
+    return (said[-1] if said else asked.prompt)[-_LONGEST_QUESTION:].strip()
+
+
+def _text(words: Words, asked: Asked, messages: Sequence[Mapping[str, str]]) -> str:
+    return words.chat(messages) if messages else asked.prompt
+
+
+def _tokens(words: Words, text: str, asked: Asked) -> tuple[int, ...]:
+    # A template writes the special tokens itself.
+    return words.encode(text, special=not asked.messages)
+
+
+def _count(words: Words, text: str) -> int:
+    return len(words.encode(text, special=False))

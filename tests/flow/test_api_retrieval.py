@@ -1,0 +1,118 @@
+"""A model that looks documents up while it answers: the stock client, the embedded base, a real index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from datanets_world import CONTRIBUTOR, World
+from retrieval_world import BALLAST, MOORING, PILOT, Library
+
+from fixtures.anvil import ACCOUNTS, CHAIN
+from fixtures.shop import PRICES, SPLIT, Shop, served, settings_of
+from fixtures.suite import Suite
+from oracle.api.shop import base_finder
+from oracle.daemon.ground import Ground
+from oracle.daemon.inference import Inference
+from oracle.factory.base import embedded
+from oracle.settlement.hashing import keccak
+from oracle.store import answers, models
+from oracle.store.answers import Exchange
+from oracle.store.database import Database
+from oracle.store.models import Version
+from oracle.store.sealed import open_exchange
+from oracle.store.vault import Vault, create_master_key
+from oracle.types import Address, ChainId, DatanetId, Hash32
+
+QUESTION = [{"role": "user", "content": "Who pays: the charterer, or whoever was announced first?"}]
+
+
+@pytest.fixture
+def shop(suite: Suite, tmp_path: Path) -> Iterator[Shop]:
+    settings = settings_of(tmp_path / "home", suite, free=("reader",), retrieval_model="none")
+    create_master_key(settings.master_key)
+    Database(settings.database).upgrade()
+    opened = Shop(settings, Ground(settings), suite)
+    publish_reader(opened)
+    opened.index()
+    engine = lambda ground: Inference(ground.blobs, settings.home / "serving", base_finder(ground))  # noqa: E731
+    with served(settings, engine) as (url, _):
+        opened.url = url
+        yield opened
+
+
+def publish_reader(shop: Shop) -> None:
+    """The embedded base, with a datanet to look up."""
+    assert shop.suite is not None
+    files = {file.name: file.read_bytes() for file in sorted(embedded().iterdir()) if file.is_file()}
+    nothing = Hash32(bytes(32))
+    made = Version(
+        base="reader", weights=keccak(files["model.safetensors"]), manifest=keccak(b"reader"), evaluation=nothing,
+        accuracy=nothing, split=SPLIT, files={name: shop.ground.blobs.put(each) for name, each in files.items()},
+        is_base=True, licences=("Apache-2.0",), retrieval=(DatanetId(1),),
+    )  # fmt: skip
+    shop.send("ModelRegistry", "register", "reader", True, *PRICES)
+    number = shop.suite.read("ModelRegistry", "modelCount")
+    artifacts = (made.weights, made.manifest, keccak(b"evaluation"), keccak(b"accuracy"))
+    shop.send("ModelRegistry", "publish", number, artifacts, SPLIT, [], [])
+    with shop.database.transaction() as connection:
+        model = models.prepare(connection, ChainId(CHAIN), "reader", Address(ACCOUNTS[3]), PRICES, made)
+        models.move(connection, model.position, "published", model=number)
+
+
+@pytest.fixture
+def library(shop: Shop) -> Library:
+    return Library(World(shop.database, shop.settings.home).create())
+
+
+def exchange(shop: Shop, identity: str) -> Exchange:
+    with shop.database.reading() as connection:
+        kept = answers.find(connection, ChainId(CHAIN), Hash32(bytes.fromhex(identity[2:])))
+    assert kept is not None and kept.sealed is not None
+    vault = Vault(shop.settings.key_store, shop.settings.master_key)
+    return open_exchange(vault, Address("0x" + "00" * 20), kept.sealed)
+
+
+def test_answer__of_a_model_that_looks_up__then_passages_stand_in_its_prompt_and_in_its_record(
+    shop: Shop, library: Library
+) -> None:
+    from transformers import AutoTokenizer
+
+    gone = library.add(BALLAST.replace("Ballast water", "The pilot's vessel"), who=CONTRIBUTOR)
+    library.add(PILOT, MOORING, who=CONTRIBUTOR)
+    library.shelve("first")
+    library.erase(gone)
+    answer = shop.openai().chat.completions.create(model="reader", messages=QUESTION, max_tokens=8, seed=1)
+    receipt = answer.model_extra["receipt"]
+    assert [each["number"] for each in receipt["sources"]] == [1, 2]
+    assert {each["owner"] for each in receipt["sources"]} == {CONTRIBUTOR.address}
+    kept = exchange(shop, receipt["id"])
+    assert len(kept.prompt_tokens) == receipt["prompt_tokens"]
+    tokenizer = AutoTokenizer.from_pretrained(embedded())
+    quoted = [tokenizer.decode(kept.prompt_tokens[each.first : each.last]).strip() for each in kept.passages]
+    assert set(quoted) == {PILOT, MOORING}
+    assert [each.row.hex() for each in kept.passages] == [each["row"][2:] for each in receipt["sources"]]
+
+
+def test_answer__of_a_model_whose_documents_are_not_indexed_yet__then_it_is_refused_and_asked_to_wait(
+    shop: Shop, library: Library
+) -> None:
+    import httpx
+
+    body = {"model": "reader", "messages": QUESTION, "max_tokens": 8}
+    refused = httpx.post(f"{shop.url}/v1/chat/completions", json=body, timeout=60)
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "10")
+    assert refused.json()["error"]["code"] == "not_looked_up"
+
+
+def test_answer__under_other_licences__then_those_documents_are_not_looked_up(shop: Shop, library: Library) -> None:
+    library.add(PILOT, MOORING, who=CONTRIBUTOR)
+    library.shelve("first")
+    extra = {"conditions": {"licences": ["Apache-2.0"]}}
+    answer = shop.openai().chat.completions.create(
+        model="reader", messages=QUESTION, max_tokens=8, seed=1, extra_body=extra
+    )
+    receipt = answer.model_extra["receipt"]
+    assert "sources" not in receipt
+    assert exchange(shop, receipt["id"]).passages == ()
