@@ -91,7 +91,8 @@ class Using:
 
         def active() -> bool:
             self._stage.watch()
-            state = self._get("/settlement/batches")[-1]["state"]
+            # The first epoch of this chain; the daemon may have opened the next one already.
+            state = min(self._get("/settlement/batches"), key=lambda batch: batch["number"])["state"]
             if state in words and state not in said:
                 said.add(state)
                 self._tell.step(words[state])
