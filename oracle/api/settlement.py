@@ -24,6 +24,7 @@ from oracle.settlement.opinions import accept, signed
 from oracle.store import batches
 from oracle.store.batches import Batch, State
 from oracle.types import Address, Cid
+from oracle.web.asked import Number
 
 _LARGEST_OPINION = 64 * 1024
 _PIECE = 1 << 20
@@ -49,7 +50,7 @@ def router(ground: Ground) -> APIRouter:
         return Response(signed(_onchain(ground), batch, []).as_json(), media_type="application/json")
 
     @routes.get("/batches/{number}/statement.json")
-    def statement(number: int) -> Response:
+    def statement(number: Number) -> Response:
         """What was signed for a batch, and by whom: one half of its bundle."""
         with ground.database.reading() as connection:
             batch = _batch(ground, number)
@@ -59,7 +60,7 @@ def router(ground: Ground) -> APIRouter:
         return Response(signed(_onchain(ground), batch, said).as_json(), media_type="application/json")
 
     @routes.get("/batches/{number}/document.jsonl.zst")
-    def document(number: int) -> Response:
+    def document(number: Number) -> Response:
         """The published bytes: the other half."""
         batch = _batch(ground, number)
         if batch.document is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from eth_utils.address import to_checksum_address
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from oracle.errors import NeedsPerson
@@ -29,6 +29,7 @@ def _bytes(value: str) -> str:
 
 Account = Annotated[str, AfterValidator(_account)]
 Hex = Annotated[str, AfterValidator(_bytes)]
+Number = Annotated[int, Path(ge=0, lt=2**63)]  # in a path: what a database can count to
 
 
 class Asked(BaseModel):

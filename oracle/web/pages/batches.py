@@ -17,6 +17,7 @@ from oracle.store import batches, browsing
 from oracle.store.batches import Batch, State
 from oracle.store.events import events, topic
 from oracle.types import Cid, Hash32
+from oracle.web.asked import Number
 from oracle.web.plots import Bar
 from oracle.web.site import NotHere, Site
 from oracle.web.words import short
@@ -48,7 +49,7 @@ def router(site: Site) -> APIRouter:
         return site.page(request, "batches.html", batches=every[::-1], means=MEANS)
 
     @routes.get("/batches/{number}")
-    def one(request: Request, number: int) -> HTMLResponse:
+    def one(request: Request, number: Number) -> HTMLResponse:
         with site.reading() as connection:
             batch = _batch(connection, number)
             said = batches.attestations(connection, number)
@@ -62,7 +63,7 @@ def router(site: Site) -> APIRouter:
         )  # fmt: skip
 
     @routes.get("/batches/{number}/document")
-    def document(number: int) -> StreamingResponse:
+    def document(number: Number) -> StreamingResponse:
         """The canonical lines whose hash is in what attestors signed, unpacked."""
         with site.reading() as connection:
             batch = _batch(connection, number)

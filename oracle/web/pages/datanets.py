@@ -17,6 +17,7 @@ from oracle.store import browsing, contributions, datanets, rows, snapshots
 from oracle.store.contributions import Contribution
 from oracle.store.datanets import Datanet
 from oracle.types import DatanetId, Hash32
+from oracle.web.asked import Number
 from oracle.web.plots import Bar
 from oracle.web.site import NotHere, Site
 from oracle.web.words import plural
@@ -47,7 +48,7 @@ def router(site: Site) -> APIRouter:
         return site.page(request, "datanets.html", datanets=every, tallies=tallies, people=people)
 
     @routes.get("/datanets/{number}")
-    def one(request: Request, number: int) -> HTMLResponse:
+    def one(request: Request, number: Number) -> HTMLResponse:
         with site.reading() as connection:
             try:
                 found = datanets.get_datanet(connection, DatanetId(number))
