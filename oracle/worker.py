@@ -30,7 +30,7 @@ Round = Callable[[Ground, Celery], object]
 STEPS: Mapping[str, Step] = {
     **{f"ingest.{name}": intake.step(name) for name in intake.STEPS},
     documents.STEP: documents.index,
-    "attribute.answer": attributing.step,
+    attributing.STEP: attributing.step,
     training.STEP: training.step,
 }
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from oracle.api import asking, shapes
 from oracle.api.asking import Asked, ChatRequest, CompletionRequest, ResponsesRequest
@@ -61,6 +62,20 @@ async def answer(door: Door, request: Request, asked: Asked) -> Response:
         if asked.stream:
             return await _stream(door, running, made)
         return await _whole(door, request, running, made)
+
+
+class Streamed(StreamingResponse):
+    """Whatever becomes of the connection, also before the first byte, the call is ended and charged."""
+
+    def __init__(self, over: Callable[[], Awaitable[None]], *given: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self._over = over
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._over()
 
 
 async def _whole(door: Door, request: Request, running: Running, shape: Shape) -> Response:
@@ -140,13 +155,16 @@ async def _stream(door: Door, running: Running, shape: Shape) -> Response:
         except OpenLedgerError as error:
             log.error("call 0x%s: %s", running.call.id.hex(), error)
             yield sse(Refusal(503, "not_settled", "the answer could not be written down").envelope())
-        finally:
-            await pieces.aclose()
+
+    async def over() -> None:
+        await pieces.aclose()
+        try:
             await running.settle()
+        finally:
             running.done()
 
     headers = {**_HEADERS, RECEIPT_HEADER: "0x" + running.call.id.hex()}
-    return StreamingResponse(body(), headers=headers, media_type="text/event-stream")
+    return Streamed(over, body(), headers=headers, media_type="text/event-stream")
 
 
 def _begin(shape: Shape) -> Iterator[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -20,7 +21,10 @@ from oracle.api.refusals import Refusal, bad
 from oracle.api.shop import Front, MakeEngine
 from oracle.config import Settings
 from oracle.daemon.ground import Ground
+from oracle.errors import OpenLedgerError
 from oracle.web.mounting import mount
+
+log = logging.getLogger(__name__)
 
 
 def create(settings: Settings, make_engine: MakeEngine | None = None) -> FastAPI:
@@ -56,6 +60,7 @@ def create(settings: Settings, make_engine: MakeEngine | None = None) -> FastAPI
     for part in (model_routes, answer_routes, account_routes, receipt_routes):
         app.include_router(part.router(door_of))
     app.add_exception_handler(Refusal, _refused)
+    app.add_exception_handler(OpenLedgerError, _away)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _other)
     if settings.cors:
@@ -77,6 +82,12 @@ def create(settings: Settings, make_engine: MakeEngine | None = None) -> FastAPI
 def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
     return error.response()
+
+
+def _away(request: Request, error: Exception) -> Response:
+    """The database, a node or the queue: said to the operator, with its words; to the client without."""
+    log.error("%s %s: %s", request.method, request.url.path, error)
+    return Refusal(503, "unavailable", "a part of this oracle is away; ask again", retry_after=5).response()
 
 
 def _invalid(request: Request, error: Exception) -> Response:

@@ -101,7 +101,7 @@ class Door:
         shop, now = self.shop, Timestamp(int(time.time()))
         paying = await self._paying(request, ready, now)
         conditions = held(ready.asked.conditions, ready.offer, ready.most, paying.payment)
-        consumer = paying.payer.lane.consumer
+        consumer = paying.payer.lane.consumer if paying.payment is None else paying.payment["payer"]
         self.wallets.count(consumer if consumer != NOBODY else f"address {_address(request)}")
         await self._wait_for(paying.identity)
         if len(shop.running) >= shop.settings.calls_at_once:

@@ -30,7 +30,7 @@ def attribution() -> None:
 )
 @click.option(
     "--trainer",
-    default="oracle.factory.calibrating:trainer",
+    default="oracle.daemon.calibrating:trainer",
     show_default=True,
     help="MODULE:FUNCTION that takes the model's folder and can repeat its run.",
 )

@@ -91,13 +91,12 @@ def train(recipes: tuple[Path, ...], out: Path | None, dry_run: bool, queue: boo
     elif len(prepared) == 1:
         trained = make(prepared[0], _folder(prepared[0].recipe.name, out), _tell, device=device)
         assert trained is not None
-        _say_trained(trained)
+        _say_trained(trained, recipes[0])
     else:
         together = out or read_settings().home / "runs"
-        for trained in make_together(
-            [(each, together / each.recipe.name) for each in prepared], together, _tell, device
-        ):
-            _say_trained(trained)
+        runs = [(each, together / each.recipe.name) for each in prepared]
+        for each_trained, recipe in zip(make_together(runs, together, _tell, device), recipes):
+            _say_trained(each_trained, recipe)
 
 
 @model.command(name="eval")
@@ -303,7 +302,9 @@ def _prepared(file: Path, ground: Ground | None) -> Prepared:
     return gather(read(file), ground, read_settings().home / "factory")
 
 
-def _say_trained(found: Trained) -> None:
+def _say_trained(found: Trained, recipe: Path) -> None:
+    """The recipe stays beside what came of it."""
+    (found.folder / "recipe.yaml").write_bytes(recipe.read_bytes())
     click.echo(f"{found.steps} steps, loss {found.loss:.4f}, weights 0x{found.weights}\n{found.folder}")
 
 

@@ -6,6 +6,7 @@ is final too, and says why. What a person can mend (a damaged index, weights tha
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from functools import cache
@@ -17,7 +18,8 @@ from sqlalchemy import Connection
 from oracle.daemon.ground import Ground
 from oracle.daemon.steps import Result as Ended
 from oracle.datanets.stores import Stores
-from oracle.store import answers, contributions, models, receipts
+from oracle.errors import OpenLedgerError
+from oracle.store import answers, contributions, models, receipts, work
 from oracle.store.answers import Exchange
 from oracle.store.database import Database
 from oracle.store.model_files import folder_of
@@ -25,14 +27,16 @@ from oracle.store.models import Model
 from oracle.store.receipts import Attribution, Credit, Found, NoSuchReceipt
 from oracle.store.sealed import open_exchange
 from oracle.store.vault import KeyDestroyed
-from oracle.types import Address, ChainId, ContributionId, Hash32
+from oracle.types import Address, ChainId, ContributionId, Hash32, Timestamp
 
 if TYPE_CHECKING:
-    from oracle.attribution.answering import Attributable
+    from oracle.attribution.answering import Answer, Attributable
     from oracle.attribution.result import Passage, Result
 
 FOLDER = "attribution"  # of a version's files
 FORGOTTEN = "its texts were forgotten before it could be attributed"
+STEP = "attribute.answer"
+_TOGETHER = 31  # answers beside the one that is asked for
 _OPEN = 2  # models kept open by one process
 
 
@@ -46,17 +50,15 @@ class Attributing:
     folder: Path  # where the files of models are kept
     _open: OrderedDict[int, Attributable] = field(default_factory=OrderedDict)
 
+    _ready: dict[Hash32, Result] = field(default_factory=dict)  # explained together with another's answer
+
     def take(self, subject: str) -> Ended:
         """`subject` is a receipt's id in hexadecimal."""
-        identity = Hash32(bytes.fromhex(subject.removeprefix("0x")))
-        with self.database.reading() as connection:
-            found = receipts.find(connection, self.chain, identity)
-            kept = answers.find(connection, self.chain, identity)
-        if found is None or kept is None:
-            raise NoSuchReceipt(f"receipt 0x{identity.hex()}: not stored on chain {self.chain} with its answer")
+        identity = _hash(subject)
+        found, sealed = self._found(identity)
         if found.attribution is not None:
             return Ended()
-        result = self._result(found, kept.sealed)
+        result = self._ready.pop(identity, None) or self._result(found, sealed)
         explanation = result.as_json()
 
         def save(connection: Connection) -> None:
@@ -65,7 +67,51 @@ class Attributing:
 
         return Ended(save)
 
+    def _found(self, identity: Hash32) -> tuple[Found, bytes | None]:
+        with self.database.reading() as connection:
+            found = receipts.find(connection, self.chain, identity)
+            kept = answers.find(connection, self.chain, identity)
+        if found is None or kept is None:
+            raise NoSuchReceipt(f"receipt 0x{identity.hex()}: not stored on chain {self.chain} with its answer")
+        return found, kept.sealed
+
     def _result(self, found: Found, sealed: bytes | None) -> Result:
+        """Of this answer; those of the same model that wait are explained in the same passes, and kept ready."""
+        from oracle.attribution.result import Result
+
+        asked = self._asked(found, sealed)
+        if isinstance(asked, Result):
+            return asked
+        model, answer = asked
+        opened = self._opened(model)
+        others = self._waiting(model, found.receipt.id)
+        try:
+            results = opened.explain([answer, *others.values()])
+        except OpenLedgerError:
+            return opened.explain([answer])[0]  # whatever another answer's fault was, it is not this one's
+        self._ready = dict(zip(others, results[1:]))
+        return results[0]
+
+    def _waiting(self, model: Model, mine: Hash32) -> dict[Hash32, Answer]:
+        from oracle.attribution.result import Result
+
+        with self.database.reading() as connection:
+            due = work.due(connection, Timestamp(int(time.time())), 4 * _TOGETHER)
+        found: dict[Hash32, Answer] = {}
+        for item in due:
+            identity = _hash(item.subject) if item.step == STEP else mine
+            if identity == mine or len(found) == _TOGETHER:
+                continue
+            try:
+                asked = self._asked(*self._found(identity))
+            except OpenLedgerError:
+                continue  # its own turn will say what is wrong
+            if not isinstance(asked, Result) and asked[0].position == model.position:
+                found[identity] = asked[1]
+        return found
+
+    def _asked(self, found: Found, sealed: bytes | None) -> Result | tuple[Model, Answer]:
+        """What to score, or why there is nothing."""
         from oracle.attribution.answering import Answer, Placed
         from oracle.attribution.records import Query
         from oracle.attribution.result import abstain
@@ -91,7 +137,7 @@ class Attributing:
         tokens = (*exchange.prompt_tokens, *exchange.output_tokens)
         query = Query(found.receipt.id.hex(), tokens, len(exchange.prompt_tokens))
         placed = tuple(Placed(who, each.first, each.last) for who, each in zip(passages, exchange.passages))
-        return self._opened(model).explain([Answer(query, placed)])[0]
+        return model, Answer(query, placed)
 
     def _passages(self, connection: Connection, exchange: Exchange) -> list[Passage]:
         from oracle.attribution.result import Passage

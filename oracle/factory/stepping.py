@@ -23,6 +23,9 @@ from oracle.factory.watching import Watcher
 
 log = logging.getLogger(__name__)
 
+# Tokens that pass at once, padding and all: what a core's cache and what a GPU likes best.
+_ON_CPU, _ON_GPU = 512, 65_536
+
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
 
 
@@ -92,11 +95,16 @@ class _Unit:
     member: int
     examples: tuple[Example, ...]
 
+    @property
+    def size(self) -> int:
+        return sum(len(example.tokens) for example in self.examples)
+
 
 class Stepper:
     def __init__(self, layers: Layers, members: Sequence[Member], pad: int, device: str, packed: bool) -> None:
         self._layers, self._members = layers, members
         self._pad, self._device, self._packed = pad, device, packed
+        self._tokens = _ON_CPU if device == "cpu" else _ON_GPU
         self.most: int | None = None  # lines at once; None: all
         self.halved = 0
 
@@ -141,8 +149,7 @@ class Stepper:
         self, step: int, units: Sequence[_Unit], divisors: Mapping[int, float], watched: bool = True
     ) -> dict[int, float]:
         """What does not fit into memory is halved and goes on: the sum of the gradients stays the same."""
-        size = self.most or max(1, len(units))
-        waiting = [list(units[at : at + size]) for at in range(0, len(units), size)]
+        waiting = self._pieces(units)
         found: dict[int, float] = {}
         while waiting:
             piece = waiting.pop(0)
@@ -157,6 +164,18 @@ class Stepper:
                     member.adapter.gradient.copy_(gradient)
                 waiting[:0] = self._halved(piece, error)
         return found
+
+    def _pieces(self, units: Sequence[_Unit]) -> list[list[_Unit]]:
+        """Lines of like length pass together, whoever's they are: a batch in the order of its draw is half padding.
+        Inside a piece each adapter's lines stand side by side, in their order."""
+        numbered = sorted(enumerate(units), key=lambda each: (each[1].size, each[0]))
+        found: list[list[tuple[int, _Unit]]] = []
+        for number, unit in numbered:
+            lines = len(found[-1]) + 1 if found else 1
+            if not found or lines * unit.size > self._tokens or lines > (self.most or lines):
+                found.append([])
+            found[-1].append((number, unit))
+        return [[unit for _, unit in sorted(piece, key=lambda each: each[0])] for piece in found]
 
     def _halved(self, piece: list[_Unit], error: BaseException) -> list[list[_Unit]]:
         if len(piece) == 1:

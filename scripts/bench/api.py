@@ -31,7 +31,7 @@ from unit.settlement.world import Person  # noqa: E402
 from fixtures.anvil import CHAIN  # noqa: E402
 from fixtures.escrowed import ESCROW, played  # noqa: E402
 from oracle.daemon.programs import free_port  # noqa: E402
-from oracle.store import receipts  # noqa: E402
+from oracle.store import owing  # noqa: E402
 from oracle.types import ChainId  # noqa: E402
 from report import Report, command_line, text_table  # noqa: E402
 
@@ -136,7 +136,7 @@ def _grow(one: Server, people: list[Consumer], requests: int) -> tuple[dict[str,
 def _require_honest(one: Server, calls: int) -> None:
     """Every call has its receipt, and every lane sums to its receipts."""
     with one.ground.database.reading() as connection:
-        steps = list(receipts.lane_steps(connection, ChainId(CHAIN)))
+        steps = list(owing.lane_steps(connection, ChainId(CHAIN)))
     assert len(steps) == calls, (len(steps), calls)
     sums: dict[Any, int] = {}
     for step in steps:

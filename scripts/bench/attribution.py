@@ -154,7 +154,7 @@ def parts(options: argparse.Namespace, folder: Path) -> tuple[dict[str, float], 
     seed = int(options.world_seed.split(",")[0])
     instance = made(seed, options.query_seed or seed, options.model_seed or seed, options.cache)
     if options.part == "many":
-        return many.measure(instance, RECIPE, folder, 5_000 if options.quick else 100_000), []
+        return many.measure(instance, RECIPE, folder, 1_000 if options.quick else 100_000), []
     if options.part == "cost":
         return cost.measure(instance, RECIPE, options.order_seed, options.device), []
     if options.part == "peers":

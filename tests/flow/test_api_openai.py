@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -220,32 +219,3 @@ def test_log__when_calls_go_well_and_badly__then_it_has_no_prompt_and_no_key(
     said = [record for record in caplog.records if not record.name.startswith(("openai", "httpx", "httpcore"))]
     whole = "\n".join(record.getMessage() + str(record.exc_info or "") for record in said)
     assert secret not in whole and key not in whole
-
-
-def test_client__when_it_goes_away_before_a_whole_answer__then_nothing_is_charged_and_the_engine_is_freed(
-    shop: Shop,
-) -> None:
-    from fixtures.waiting import eventually
-
-    body = json.dumps({"model": "law", "messages": ASKED, "max_tokens": 90, "n": 16}).encode()
-    host, port = shop.url.removeprefix("http://").split(":")
-    before = count(shop)
-    with socket.create_connection((host, int(port))) as wire:
-        wire.sendall(
-            b"POST /v1/chat/completions HTTP/1.1\r\nHost: api\r\nContent-Type: application/json\r\n"
-            + f"Content-Length: {len(body)}\r\n\r\n".encode()
-            + body
-        )
-        eventually("the call runs", lambda: bool(shop.front.running))
-    eventually("the call is over", lambda: not shop.front.running)
-    assert count(shop) == before
-    eventually("the engine is free", lambda: shop.front.engine.load().running == 0)
-
-
-def count(shop: Shop) -> int:
-    from sqlalchemy import func, select
-
-    from oracle.store.receipts import RECEIPTS
-
-    with shop.database.reading() as connection:
-        return int(connection.execute(select(func.count()).select_from(RECEIPTS)).scalar_one())

@@ -27,8 +27,9 @@ from oracle.client.account import open_key
 from oracle.client.paying import OverLimit, Vouchers
 from oracle.client.receipts import check
 from oracle.client.wallet import Lane, Wallet
-from oracle.store import calls, receipts, work
-from oracle.types import Address, ChainId, Hash32
+from oracle.settlement.coverage import LATEST, Funds, covered
+from oracle.store import calls, owing, receipts, work
+from oracle.types import Address, ChainId, Hash32, Timestamp, Wei
 
 ASKED = [{"role": "user", "content": "Who wrote this?"}]
 HOURS = 3600
@@ -73,7 +74,7 @@ def found(shop: Shop, identity: str) -> receipts.Found:
 
 def of_wallet(shop: Shop, wallet: Wallet) -> list[receipts.LaneStep]:
     with shop.database.reading() as connection:
-        steps = list(receipts.lane_steps(connection, ChainId(CHAIN)))
+        steps = list(owing.lane_steps(connection, ChainId(CHAIN)))
     return [step for step in steps if step.lane.consumer == wallet.address]
 
 
@@ -195,6 +196,7 @@ def test_spending_cap__when_signed_once__then_a_stock_client_pays_by_its_key_up_
         kept = receipts.vouchers(connection, ChainId(CHAIN))[of_key[0].lane]
     assert [voucher.cumulative for voucher in kept] == [step.total for step in of_key]
     assert answers[0].choices[0].message.content == answers[1].choices[0].message.content  # the same seed
+    assert settleable(shop, of_key) == of_key[-1].total
     again = ready.get("/v1/account", headers={"Authorization": f"Bearer {key.api_key}"}).json()
     assert again["lane"]["total"] == str(sum(int(a.model_extra["receipt"]["fee"]) for a in answers))
 
@@ -324,6 +326,17 @@ def test_free_model__when_nobody_pays__then_it_answers_with_a_receipt_of_nothing
 # What the tests say shortly
 
 
+def settleable(shop: Shop, steps: list[receipts.LaneStep]) -> int:
+    """How far settlement could take this lane now, once its receipts are attributed."""
+    done = [step._replace(final=True) for step in steps]
+    lane = steps[0].lane
+    with shop.database.reading() as connection:
+        kept = receipts.vouchers(connection, ChainId(CHAIN))
+    funds = {lane: Funds(Wei(0), cap=Wei(OPEN), closes_at=LATEST)}
+    found = covered(done, {}, kept, funds, {lane.consumer: Wei(OPEN)}, Timestamp(int(time.time()) + HOURS))
+    return found.reach.get(lane, 0)
+
+
 def body(max_tokens: int = 8, **more: Any) -> dict[str, Any]:
     return {"model": "law", "messages": ASKED, "max_tokens": max_tokens, "seed": 1, **more}
 
@@ -362,9 +375,10 @@ def chain_time(shop: Shop) -> int:
 def mined(shop: Shop) -> None:
     """What the API has planned is sent, mined, final and read."""
     assert shop.suite is not None
-    sender = sender_on(shop.suite, shop.database, signer=signer_for_tests(1))
+    if shop.sender is None:  # one holds the lane of a key
+        shop.sender = sender_on(shop.suite, shop.database, signer=signer_for_tests(1))
     for _ in range(12):
-        sender.advance()
+        shop.sender.advance()
         shop.suite.anvil.mine(2)
     shop.index()
     read_anew(shop)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,17 +12,21 @@ from types import SimpleNamespace
 from typing import Any
 
 import httpx
+import openai
 import pytest
 
 from fixtures.anvil import CHAIN
 from fixtures.escrowed import Chain, Counting, played
 from fixtures.shop import OPEN, Shop, served
+from fixtures.waiting import eventually
 from oracle.api.keys import Keyring, SessionKey
 from oracle.client.wallet import Wallet
 from oracle.daemon.forgetting import forget
 from oracle.datanets.policy import Policy
+from oracle.serving.errors import Busy
+from oracle.serving.types import Finish, Finished, Generated, RequestId, Token
 from oracle.settlement.hashing import keccak
-from oracle.store import answers, api_keys, contributions, datanets, receipts
+from oracle.store import answers, api_keys, contributions, datanets, owing
 from oracle.store.api_keys import ApiKey
 from oracle.types import ChainId, DatanetId, Hash32, Timestamp, Wei
 
@@ -146,4 +151,72 @@ def test_api_key__when_revoked__then_it_pays_nothing_more(world: Any) -> None:
     world.app.state.front._opened.api_keys.forget()
     assert get(world, "/v1/account", key).json()["error"]["code"] == "api_key_revoked"
     with world.database.reading() as connection:
-        assert len(list(receipts.lane_steps(connection, ChainId(CHAIN)))) == 1
+        assert len(list(owing.lane_steps(connection, ChainId(CHAIN)))) == 1
+
+
+class Endless(Counting):
+    """Says one letter, and then nothing until it is cancelled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sinks: dict[int, Any] = {}
+
+    def ask(self, model: Any, request: Any, sink: Any) -> int:
+        self.asked += 1
+        self.sinks[self.asked] = sink
+        sink(Generated(RequestId(self.asked), Token(40)))
+        return self.asked
+
+    def cancel(self, ticket: int) -> None:
+        if sink := self.sinks.pop(ticket, None):
+            sink(Finished(RequestId(ticket), Finish.CANCELLED))
+
+
+@pytest.mark.parametrize("stream, charged", [(False, 0), (True, 1)])
+def test_client__when_it_goes_away_in_the_middle__then_it_pays_what_it_got_and_the_engine_is_freed(
+    tmp_path: Path, stream: bool, charged: int
+) -> None:
+    settings, ground, chain = played(tmp_path / "home")
+    engine = Endless()
+    with served(settings, lambda _: engine) as (url, app):
+        world = SimpleNamespace(settings=settings, ground=ground, chain=chain, database=ground.database)
+        key = opened_key(world, Wallet.new())
+        asked = {"model": "law", "messages": [{"role": "user", "content": "Who?"}], "max_tokens": 9, "stream": stream}
+        body = json.dumps(asked).encode()
+        host, port = url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as wire:
+            wire.sendall(
+                b"POST /v1/chat/completions HTTP/1.1\r\nHost: api\r\nContent-Type: application/json\r\n"
+                + f"Authorization: Bearer {key}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+                + body
+            )
+            eventually("the call runs", lambda: engine.sinks)
+            if stream:
+                seen = b""
+                while b'"content":"' not in seen:
+                    seen += wire.recv(4096)
+        eventually("the engine is free", lambda: not engine.sinks)
+        eventually("the call is over", lambda: not app.state.front._opened.running)
+        with ground.database.reading() as connection:
+            assert len(list(owing.lane_steps(connection, ChainId(CHAIN)))) == charged
+
+
+class Full(Counting):
+    def ask(self, model: Any, request: Any, sink: Any) -> int:
+        sink(Finished(RequestId(1), Finish.ERROR, Busy("9 requests wait", 2.5)))
+        return 1
+
+
+def test_engine__when_its_line_is_full__then_the_stock_client_is_told_when_to_come_and_nothing_is_charged(
+    tmp_path: Path,
+) -> None:
+    settings, ground, chain = played(tmp_path / "home")
+    with served(settings, lambda _: Full()) as (url, _):
+        world = SimpleNamespace(
+            url=url, settings=settings, ground=ground, chain=chain, database=ground.database
+        )  # fmt: skip
+        with pytest.raises(openai.RateLimitError) as full:
+            ask(world, opened_key(world, Wallet.new()))
+        assert full.value.response.headers["retry-after"] == "3" and full.value.code == "engine_busy"
+        with ground.database.reading() as connection:
+            assert list(owing.lane_steps(connection, ChainId(CHAIN))) == []

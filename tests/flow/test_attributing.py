@@ -158,6 +158,23 @@ def test_attribute__of_an_answer_that_was_learned__then_its_teacher_is_paid_and_
     assert oracle.attribute(receipt) == "busy"  # done is done
 
 
+def test_attribute__when_others_of_the_model_wait__then_they_are_explained_in_the_same_passes(oracle: Oracle) -> None:
+    oracle.publish(oracle.version)
+    first, second = oracle.serve(said(FACTS[2])), oracle.serve(said(FACTS[1]))
+    damaged = oracle.serve(replace(said(FACTS[0]), prompt_tokens=(1,) * 99))  # longer than the context: it abstains
+    attributing = Attributing(oracle.database, oracle.stores, CHAIN, oracle.folder)
+    assert attributing.take(first.id.hex()).save is not None
+    ready = dict(attributing._ready)
+    assert second.id in ready and first.id not in ready
+    assert "context" in str(ready[damaged.id].abstained)
+    alone = Attributing(oracle.database, oracle.stores, CHAIN, oracle.folder)
+    assert Runner(oracle.database).run("attribute.answer", second.id.hex(), attributing.take) == "done"
+    found = oracle.explained(second)
+    assert found == ready[second.id] and second.id not in attributing._ready
+    assert Runner(oracle.database).run("attribute.answer", first.id.hex(), alone.take) == "done"
+    assert oracle.explained(first).credits[0].contribution == contribution(2)
+
+
 def test_attribute__of_an_answer_that_has_nothing_to_do_with_the_rows__then_it_abstains(oracle: Oracle) -> None:
     oracle.publish(oracle.version)
     receipt = oracle.serve(said(Query("other", (1, 1, 1, 1, 1, 1), 3)))

@@ -170,3 +170,36 @@ def test_search__of_anything__then_it_leads_to_its_page(place: Place) -> None:
         page.fill("#q", "0x" + "ab" * 32)
         page.keyboard.press("Enter")
         expect(page.locator("main")).to_contain_text("Nothing for")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages__once_a_wallet_has_changed_them__then_axe_still_finds_nothing(place: Place, scheme: str) -> None:
+    wallet, axe, faults = Wallet(place.village.suite.anvil, [ADA], declines={"eth_sendTransaction"}), Axe(), []
+    with opened(place.browser, wallet, color_scheme=scheme, bypass_csp=True) as page:
+
+        def look(where: str) -> None:
+            for violation in axe.run(page, options=RULES).response["violations"]:
+                faults.append(f"{where}: {violation['id']} {[node['target'][0] for node in violation['nodes'][:3]]}")
+
+        page.goto(f"{place.url}/a/{ADA}")
+        page.click("#connect")
+        look("the choice of a wallet")
+        page.click("#wallets [data-wallet]")
+        page.wait_for_selector("#account")
+        page.click('[data-action="claim"] [data-go]')
+        expect(page.locator('[data-action="claim"] .said')).to_contain_text("declined")
+        wallet.move(page, 1)
+        expect(page.locator("#other-chain")).to_be_visible()
+        look("another network, and a refusal")
+        wallet.move(page, place.village.ground.rpc.chain)
+        page.goto(f"{place.url}/batches/1")
+        page.click("#verify [data-go]")
+        expect(page.locator("#verdict")).to_be_visible()
+        for details in page.locator("details").all():
+            details.locator("summary").click()
+        look("a verified batch")
+        page.goto(f"{place.url}/models/harbour-law")
+        for details in page.locator("details").all():
+            details.locator("summary").click()
+        look("a model with everything open")
+    assert faults == []

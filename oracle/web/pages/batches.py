@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
 from sqlalchemy import Connection
 
 from oracle.settlement.batch import balances_of
-from oracle.settlement.document import Reader, hexed, parsed
+from oracle.settlement.document import Reader, parsed
 from oracle.settlement.shares import Role
 from oracle.store import batches, browsing
 from oracle.store.batches import Batch, State
 from oracle.store.events import events, topic
-from oracle.types import Hash32
+from oracle.types import Cid, Hash32
 from oracle.web.plots import Bar
 from oracle.web.site import NotHere, Site
 from oracle.web.words import short
@@ -32,6 +34,8 @@ MEANS = {
 }
 _RECEIPTS = 50
 _PIECE = 1 << 18
+_TOP = 10
+_MOST_KEPT = 64
 
 
 def router(site: Site) -> APIRouter:
@@ -50,9 +54,10 @@ def router(site: Site) -> APIRouter:
             said = batches.attestations(connection, number)
             receipts = browsing.newest_receipts(connection, site.chain, _RECEIPTS, batch=number)
             posted = _posted(connection, site, batch)
+        summary = _summary(site, batch)
         return site.page(
             request, "batch.html", batch=batch, life=_life(batch), means=MEANS, said=said, receipts=receipts,
-            posted=posted, by_role=_by_role(site, batch), top=_top(site, batch),
+            posted=posted, by_role=summary.by_role, top=summary.top,
             distributor=site.book["RewardDistributor"],
         )  # fmt: skip
 
@@ -63,7 +68,6 @@ def router(site: Site) -> APIRouter:
             batch = _batch(connection, number)
         if batch.document is None:
             raise NotHere(f"{batch.name}: is not published yet.")
-        site.blobs.has(batch.document)
         name = f"batch-{batch.chain}-{batch.epoch}.jsonl"
         headers = {"content-disposition": f'attachment; filename="{name}"'}
         return StreamingResponse(_lines(site, batch), media_type="application/jsonl", headers=headers)
@@ -96,28 +100,44 @@ def _posted(connection: Connection, site: Site, batch: Batch) -> Hash32 | None:
     return Hash32(found[-1].tx) if found else None
 
 
-def _by_role(site: Site, batch: Batch) -> list[Bar]:
-    """From the last line of the published bytes."""
-    if batch.document is None or not site.blobs.has(batch.document):
-        return []
+@dataclass(frozen=True)
+class Summary:
+    """Of published bytes, which never change: read once, kept by their name."""
+
+    by_role: list[Bar]
+    top: list[tuple[str, int]]  # who has earned most up to this batch
+
+
+_KEPT: OrderedDict[Cid, Summary] = OrderedDict()
+_NONE = Summary([], [])
+
+
+def _summary(site: Site, batch: Batch) -> Summary:
+    name = batch.document
+    if name is None or not site.blobs.has(name):
+        return _NONE
+    if name not in _KEPT:
+        _KEPT[name] = _read(site, name)
+        while len(_KEPT) > _MOST_KEPT:
+            _KEPT.popitem(last=False)
+    return _KEPT[name]
+
+
+def _read(site: Site, name: Cid) -> Summary:
     last = b""
-    with site.blobs.open(batch.document) as published:
+    with site.blobs.open(name) as published:
         for line in Reader(published).lines():
             last = line
     amounts = [int(amount) for amount in parsed(last)["amounts"]]
-    return [
-        Bar(Role(role).name.lower(), amount, f"{short(amount)} OPEN", str(role + 1))
-        for role, amount in enumerate(amounts)
-        if amount
-    ]
-
-
-def _top(site: Site, batch: Batch) -> list[tuple[str, int]]:
-    """Who has earned most up to this batch."""
-    if batch.document is None or not site.blobs.has(batch.document):
-        return []
-    balances = balances_of(site.blobs, batch.document)
-    return sorted(((str(who), int(amount)) for who, amount in balances), key=lambda one: -one[1])[:10]
+    balances = [(str(who), int(amount)) for who, amount in balances_of(site.blobs, name)]
+    return Summary(
+        [
+            Bar(Role(role).name.lower(), amount, f"{short(amount)} OPEN", str(role + 1))
+            for role, amount in enumerate(amounts)
+            if amount
+        ],
+        sorted(balances, key=lambda one: -one[1])[:_TOP],
+    )
 
 
 def _lines(site: Site, batch: Batch) -> Iterator[bytes]:
@@ -131,6 +151,3 @@ def _lines(site: Site, batch: Batch) -> Iterator[bytes]:
                 yield b"".join(held)
                 held, size = [], 0
         yield b"".join(held)
-
-
-__all__ = ["hexed", "router"]

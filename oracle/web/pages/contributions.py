@@ -10,9 +10,9 @@ from sqlalchemy import Connection
 
 from oracle.datanets.kinds import Kind
 from oracle.datanets.verdicts import CODES, NUMBER, Finding, Verdict
-from oracle.store import browsing, contributions, datanets, intents, rows, snapshots
+from oracle.store import browsing, datanets, intents, rows, snapshots
 from oracle.store.contributions import Contribution
-from oracle.types import DatanetId, Hash32, TxHash
+from oracle.types import Hash32, TxHash
 from oracle.web.pages.datanets import policy_of, texts
 from oracle.web.plots import Bar
 from oracle.web.site import NotHere, Site
@@ -142,6 +142,3 @@ def _transaction(connection: Connection, given: Contribution) -> TxHash | None:
     if given.intent is None:
         return None
     return intents.outcome(connection, given.intent).tx
-
-
-__all__ = ["DatanetId", "contributions", "find", "router", "steps"]

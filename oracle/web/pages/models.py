@@ -16,7 +16,7 @@ from oracle.store.blobs import Blobs
 from oracle.store.models import Model
 from oracle.types import Address
 from oracle.web.plots import Bar
-from oracle.web.reading.lineage import Lineage, lineage
+from oracle.web.reading.lineage import lineage
 from oracle.web.reading.measured import Measured, measured
 from oracle.web.site import NotHere, Site
 from oracle.web.words import basis, percent
@@ -139,6 +139,3 @@ def _influence(connection: Connection, site: Site, model: Model) -> Influence:
     if unattributed:
         top.append(Bar("nobody in particular", unattributed, percent(unattributed, answers * 10_000), "7"))
     return Influence(answers, top)
-
-
-__all__ = ["Lineage", "router"]

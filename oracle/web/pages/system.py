@@ -19,7 +19,9 @@ ABOUT = {
     "settle.hear": "counts what the registry says",
     "settle.send": "sends transactions and follows them",
     "settle.reconcile": "picks up work that nobody holds",
-    "settle.batch": "closes, publishes and posts batches",
+    "settle.advance": "closes, publishes and posts batches",
+    "settle.models": "announces models and hears of them",
+    "bench.documents": "indexes documents for retrieval",
     "ingest.look": "finds contributions that can go on",
 }
 
