@@ -120,6 +120,7 @@ def main() -> None:
     options = parser.parse_args()
     logging.disable(logging.WARNING)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell has set it aside
     tell, stage = Teller(), Stage(options.home.resolve(), options.port)
     print("OpenLedger: the whole loop, with everybody in it")
     try:
@@ -128,6 +129,8 @@ def main() -> None:
         tell.step("the play is over")
         if not options.exit:
             stay(stage, tell)
+    except KeyboardInterrupt:
+        well = False
     except OpenLedgerError as error:
         print(f"\n{error}\nlogs: {stage.home / 'log'}", file=sys.stderr)
         well = False
