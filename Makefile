@@ -8,6 +8,7 @@ PYTHON ?= python3
 CONTRACTS := .venv/contracts/bin
 ORACLE := .venv/oracle/bin
 SOLC := .solc/solc-v0.8.30
+PLAY := tests/flow/test_demo.py
 
 # The native binaries of Foundry: npm's own wrappers exit 0 when tests fail.
 SYSTEM := $(shell uname -s | tr A-Z a-z)
@@ -21,7 +22,7 @@ export PYTHONHASHSEED ?= 0
 
 BROWNIE_TEST := $(CONTRACTS)/brownie test -q -W ignore
 
-.PHONY: help setup setup-contracts setup-oracle demo test test-oracle test-suite test-unit test-flow test-forge test-contracts check format bench bench-gas bench-oracle abis \
+.PHONY: help setup setup-contracts setup-oracle demo test test-oracle test-suite test-play test-unit test-flow test-forge test-contracts check format bench bench-gas bench-oracle screenshots abis \
         proofs coverage mutation campaign lock clean
 
 help: ## What there is
@@ -34,17 +35,21 @@ test: setup ## All tests, those of the oracle beside those of the contracts
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-oracle test-suite
 
 test-oracle: setup
-	$(ORACLE)/pytest tests/unit tests/flow
+	OMP_NUM_THREADS=1 $(ORACLE)/pytest tests/unit tests/flow --ignore $(PLAY)
 
-test-suite: setup-contracts
-	@$(MAKE) --no-print-directory test-forge test-contracts
+# The demonstration takes minutes and stands beside the tests of the contracts, which end sooner than the oracle's.
+test-suite: setup
+	@$(MAKE) --no-print-directory test-forge test-contracts test-play
+
+test-play: setup
+	OMP_NUM_THREADS=1 $(ORACLE)/pytest $(PLAY)
 
 test-unit: setup
 	$(ORACLE)/pytest tests/unit
 
 # Real servers on this machine: PostgreSQL (where it is installed), Redis, Anvil.
 test-flow: setup
-	$(ORACLE)/pytest tests/flow
+	$(ORACLE)/pytest tests/flow --ignore $(PLAY)
 
 test-forge: setup-contracts
 	forge test --no-match-contract GasTest
@@ -79,6 +84,15 @@ bench-oracle: setup
 	$(ORACLE)/python scripts/bench/indexer.py --json docs/benchmarks/indexer.json
 	$(ORACLE)/python scripts/bench/datanets.py --json docs/benchmarks/datanets.json
 	OMP_NUM_THREADS=1 $(ORACLE)/python scripts/bench/serving.py --json docs/benchmarks/serving.json
+	OMP_NUM_THREADS=1 $(ORACLE)/python scripts/bench/attribution.py --json docs/benchmarks/attribution.json
+	OMP_NUM_THREADS=1 $(ORACLE)/python scripts/bench/factory.py --json docs/benchmarks/factory.json
+	OMP_NUM_THREADS=1 $(ORACLE)/python scripts/bench/settlement.py --json docs/benchmarks/settlement.json
+	$(ORACLE)/python scripts/bench/simulation.py --json docs/benchmarks/simulation.json
+	$(ORACLE)/python scripts/bench/api.py --json docs/benchmarks/api.json
+	$(ORACLE)/python scripts/bench/retrieval.py --json docs/benchmarks/retrieval.json --markdown docs/retrieval.md
+
+screenshots: setup ## Every page as a picture, in build/pictures
+	$(ORACLE)/python scripts/screenshots.py build/pictures
 
 abis: setup-contracts ## Write deployments/abi anew, after the contracts changed
 	$(CONTRACTS)/brownie run scripts/deploy abis
