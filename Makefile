@@ -8,7 +8,6 @@ PYTHON ?= python3
 CONTRACTS := .venv/contracts/bin
 ORACLE := .venv/oracle/bin
 SOLC := .solc/solc-v0.8.30
-PLAY := tests/flow/test_demo.py
 
 # The native binaries of Foundry: npm's own wrappers exit 0 when tests fail.
 SYSTEM := $(shell uname -s | tr A-Z a-z)
@@ -20,9 +19,11 @@ export FOUNDRY_SOLC := $(CURDIR)/$(SOLC)
 export SOLCX_BINARY_PATH := $(CURDIR)/.solc
 export PYTHONHASHSEED ?= 0
 
+# Processes of one thread each: two threads on two busy cores are slower than one.
+ORACLE_TEST := OMP_NUM_THREADS=1 $(ORACLE)/pytest
 BROWNIE_TEST := $(CONTRACTS)/brownie test -q -W ignore
 
-.PHONY: help setup setup-contracts setup-oracle demo test test-oracle test-suite test-play test-unit test-flow test-forge test-contracts check format bench bench-gas bench-oracle screenshots abis \
+.PHONY: help setup setup-contracts setup-oracle demo test test-oracle test-suite test-slow test-unit test-flow test-forge test-contracts check format bench bench-gas bench-oracle screenshots abis \
         proofs coverage mutation campaign lock clean
 
 help: ## What there is
@@ -35,21 +36,20 @@ test: setup ## All tests, those of the oracle beside those of the contracts
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-oracle test-suite
 
 test-oracle: setup
-	OMP_NUM_THREADS=1 $(ORACLE)/pytest tests/unit tests/flow --ignore $(PLAY)
+	$(ORACLE_TEST) -m "not slow" --numprocesses 2 --dist loadfile tests/unit tests/flow
 
-# The demonstration takes minutes and stands beside the tests of the contracts, which end sooner than the oracle's.
-test-suite: setup
-	@$(MAKE) --no-print-directory test-forge test-contracts test-play
+test-suite: setup-contracts
+	@$(MAKE) --no-print-directory test-forge test-contracts
 
-test-play: setup
-	OMP_NUM_THREADS=1 $(ORACLE)/pytest $(PLAY)
+test-slow: setup ## What takes minutes: the demonstration, a whole deployment under faults, training that leaves data out
+	$(ORACLE_TEST) -m slow tests/unit tests/flow
 
 test-unit: setup
-	$(ORACLE)/pytest tests/unit
+	$(ORACLE_TEST) -m "not slow" tests/unit
 
 # Real servers on this machine: PostgreSQL (where it is installed), Redis, Anvil.
 test-flow: setup
-	$(ORACLE)/pytest tests/flow --ignore $(PLAY)
+	$(ORACLE_TEST) -m "not slow" tests/flow
 
 test-forge: setup-contracts
 	forge test --no-match-contract GasTest

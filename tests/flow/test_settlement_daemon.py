@@ -36,6 +36,8 @@ from oracle.store.database import Database
 from oracle.store.loops import LOOPS
 from oracle.types import Address, ChainId
 
+pytestmark = pytest.mark.slow
+
 OPENLEDGER = (sys.executable, "-m", "oracle")
 
 
