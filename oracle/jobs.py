@@ -8,6 +8,7 @@ ingest     contributions      settle    chain, batches, roots
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from celery import Celery
@@ -90,10 +91,17 @@ def private_socket(home: Path) -> Path:
 
 
 def beat(settings: Settings) -> None:
-    """Sends out the rounds until it is ended; a round that nobody came to in time is dropped."""
-    sender = app(settings)
+    """Sends out the rounds until it is ended, each once at the beginning: else a beat that is restarted often would
+    never come to the slow ones. A round that nobody came to in time is dropped.
+    """
+    sender, long_ago = app(settings), datetime.fromtimestamp(0, UTC)
     sender.conf.beat_schedule = {
-        name: {"task": name, "schedule": every, "options": {"queue": queue_of(name), "expires": every}}
+        name: {
+            "task": name,
+            "schedule": every,
+            "last_run_at": long_ago,
+            "options": {"queue": queue_of(name), "expires": every},
+        }
         for name, every in ROUNDS.items()
     }
     # It keeps nothing between two lives: rounds are frequent, and running one twice does no harm.

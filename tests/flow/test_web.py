@@ -14,6 +14,7 @@ from fixtures.browser import Wallet, chromium, connect, opened
 from fixtures.site import serving
 from fixtures.suite import running_suite
 from fixtures.village import ADA, BO, NEWCOMER, OPEN, Village
+from fixtures.waiting import eventually
 
 OTHER = "org.example.other"
 
@@ -196,9 +197,14 @@ def test_claim__when_the_receipt_is_slow__then_waits_and_says_so(place: Place) -
         statement(place, page)
         connect(page)
         page.click('[data-action="claim"] [data-go]')
-        for _ in range(40):
+        said(page, "Waiting for the network")
+        line = page.locator('[data-action="claim"] .said')
+
+        def a_second_later() -> bool:
             page.clock.run_for(1000)
-        said(page, "It takes longer than usual")
+            return "It takes longer than usual" in line.inner_text()
+
+        eventually("it says that it takes longer", a_second_later)
         wallet.holds.clear()
         page.clock.run_for(2000)
         said(page, "Done: claim")
