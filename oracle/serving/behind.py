@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Generic, TypeVar
@@ -66,6 +66,12 @@ class Behind(Generic[Buffer]):
             future.result()
         finally:
             self._over(path, future)
+
+    def flush(self) -> None:
+        """Until all that was given so far is written; what failed is told to those who read it."""
+        with self._lock:
+            writing = list(self._writing.values())
+        wait(writing)
 
     def close(self) -> None:
         self._thread.shutdown()

@@ -266,6 +266,10 @@ class Engine:
                 self._parts.tiers.tally, self._parts.host, len(self._scheduler.running), len(self._scheduler.queue)
             )
 
+    def flush(self) -> None:
+        """Until the packed file of every adapter registered so far is written."""
+        self._parts.packs.flush()
+
     def close(self) -> None:
         """Ends the threads that load and pack."""
         self._executor.shutdown()

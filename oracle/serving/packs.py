@@ -98,6 +98,10 @@ class Packs:
             self.wait(adapter, layout)
         self.path(adapter, layout).unlink(missing_ok=True)
 
+    def flush(self) -> None:
+        """Until everything given so far is written."""
+        self._behind.flush()
+
     def close(self) -> None:
         """Ends when everything is written."""
         self._behind.close()

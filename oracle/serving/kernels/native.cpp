@@ -262,15 +262,18 @@ void delta_part(const Part& p, int32_t group, int64_t begin, int64_t end, const 
                 const T* am = a + m * a_module;
                 float* hm = h.data() + m * g.rank;
                 by_threes(rows, [&](auto at_once, int i) {
-                    shrink<at_once()>(am, x0 + i * x_stride, x_stride, g.inputs, g.rank, scale[m], hm + i * width, width, ahead);
+                    shrink<at_once()>(am, x0 + i * x_stride, x_stride, g.inputs, g.rank, scale[m], hm + i * width,
+                                      width, ahead);
                 });
             }
             for (int m = 0; m < g.modules; m++) {
                 if (scale[m] == 0.0f) continue;
+                const T* bm = slot + g.b_offset[m];
                 const float* hm = h.data() + m * g.rank;
                 float* ym = y0 + g.columns[m];
                 by_threes(rows, [&](auto at_once, int i) {
-                    expand<at_once()>(slot + g.b_offset[m], hm + i * width, width, g.outputs[m], g.rank, ym + i * y_stride, y_stride, ahead);
+                    expand<at_once()>(bm, hm + i * width, width, g.outputs[m], g.rank, ym + i * y_stride, y_stride,
+                                      ahead);
                 });
             }
         }
