@@ -200,7 +200,7 @@ class Bench:
         }
         if rows == distinct and not (self.quick and rows == 256):
             jobs["transformers"] = lambda: decode_plain(self.model, rows, self.vocabulary, steps)
-            if gathered is not None:
+            if gathered is not None and rows < 256:
                 jobs["gather and baddbmm"] = lambda: decode(gathered, rows, used, self.vocabulary, steps)
         if rows == distinct and distinct <= self.how.most_in_peft:
             names = [str(i) for i in range(distinct)]
@@ -291,8 +291,9 @@ class Bench:
         for adapter in cold + resident if self.how.host_bytes else resident + cold:
             before = engine.counters()
             engine.pin(adapter)
-            while engine.counters().loads == before.loads:
+            while engine.residency().loading:
                 time.sleep(0.0005)  # a loop that asks without a pause would keep the loader from running
+            assert engine.counters().loads == before.loads + 1
             engine.unpin(adapter)
             each.append(engine.counters().load_seconds - before.load_seconds)
         self.figures["cold_load_ms"] = statistics.median(each) * 1e3
