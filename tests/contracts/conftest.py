@@ -32,8 +32,8 @@ ZERO = "0x" + "00" * 20
 
 
 def pytest_collection_finish():
-    """A third of the tests' time. Brownie collects garbage twice a test: what was loaded so far need not be walked again.
-    And requests looks for proxies in the environment at every call; to a node on this machine there are none.
+    """Two thirds of the tests' time. Brownie collects garbage twice a test: what was loaded so far need not be walked
+    again. And requests looks for proxies in the environment at every call; to a node on this machine there are none.
     """
     gc.collect()
     gc.freeze()
