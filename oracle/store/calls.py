@@ -23,6 +23,7 @@ from sqlalchemy import (
     Table,
     bindparam,
     delete,
+    func,
     select,
     update,
 )
@@ -96,6 +97,7 @@ class Call:
     answer: bytes | None
 
 
+_ALONE = Prepared(lambda _: select(func.pg_advisory_xact_lock(bindparam("name", type_=BigInteger))))
 _LANES_OF = Prepared(
     lambda _: (
         select(LANES.c.key, LANES.c.total, LANES.c.signed, LANES.c.unsigned)
@@ -142,7 +144,9 @@ _END = Prepared(
 
 
 def lanes_of(connection: Connection, chain: ChainId, consumer: Address) -> dict[Address, LaneState]:
-    """Locked until the end of the transaction: two reservations of one consumer see each other."""
+    """Locked until the end of the transaction: two reservations of one consumer see each other, also its first two."""
+    if connection.dialect.name == "postgresql":  # rows that are not there yet cannot be locked
+        _ALONE(connection, name=int.from_bytes(bytes.fromhex(consumer[2:18]), "big", signed=True))
     return {
         key: LaneState(Lane(consumer, key), Wei(int(total)), Wei(int(signed)), unsigned)
         for key, total, signed, unsigned in _LANES_OF(connection, on=chain, of=consumer).fetchall()
