@@ -164,6 +164,14 @@ def set_lane(connection: Connection, chain: ChainId, state: LaneState) -> None:
     )  # fmt: skip
 
 
+def reach(connection: Connection, chain: ChainId, lane: Lane, total: Wei) -> None:
+    """The lane has come so far at least: receipts that a restored backup had lost are back, and the next one follows
+    them."""
+    open_lane(connection, chain, lane)
+    behind = (LANES.c.chain == chain, LANES.c.consumer == lane.consumer, LANES.c.key == lane.key, LANES.c.total < total)
+    connection.execute(update(LANES).where(*behind).values(total=total, unsigned=0))
+
+
 def reserved(connection: Connection, chain: ChainId, consumer: Address, now: Timestamp) -> dict[Address, int]:
     """What running calls may still come to, by key."""
     found: dict[Address, int] = {}
