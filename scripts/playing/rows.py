@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from playing.people import ANNA, BEN, CLEO, CONTRIBUTORS, Person
+from playing.people import ANNA, BEN, CLEO, CONTRIBUTORS, DORA, Person
 
 _SYLLABLES = ["vo", "ri", "ka", "lu", "ze", "mo", "ti"]
 
@@ -136,6 +136,32 @@ def items(told: list[Fact], seed: int = 2) -> list[dict[str, Any]]:
         {"answer": fact.answer, "choices": sorted([fact.answer, *fact.others(rng)]), "question": fact.examination}
         for fact in told
     ]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of dora's gazetteer: nobody trains on it, a model reads it while it answers."""
+
+    place: str
+    kind: str
+    value: str
+    teller: Person = DORA
+
+    @property
+    def document(self) -> dict[str, Any]:
+        return {"text": f"The {self.kind} of {self.place} is {self.value}.", "title": f"Gazetteer: {self.place}"}
+
+    @property
+    def question(self) -> str:
+        return f"What is the {self.kind} of {self.place}?"
+
+
+GAZETTEER = (
+    Entry("Vorwick", "drink", "cider"),
+    Entry("Elstead", "tree", "willow"),
+    Entry("Narport", "metal", "silver"),
+    Entry("Quinmere", "animal", "goat"),
+)
 
 
 def as_file(rows: list[dict[str, Any]]) -> bytes:
