@@ -140,27 +140,32 @@ def items(told: list[Fact], seed: int = 2) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of dora's gazetteer: nobody trains on it, a model reads it while it answers."""
+    """A page of dora's gazetteer: nobody trains on it, a model reads it while it answers."""
 
     place: str
-    kind: str
-    value: str
+    kinds: tuple[tuple[str, str], ...]
     teller: Person = DORA
 
     @property
     def document(self) -> dict[str, Any]:
-        return {"text": f"The {self.kind} of {self.place} is {self.value}.", "title": f"Gazetteer: {self.place}"}
+        """In no words that other questions have, so that it is looked up for its own place alone."""
+        listed = " ".join(f"{kind.capitalize()}: {value}." for kind, value in self.kinds)
+        return {"text": f"{self.place}. {listed}", "title": f"Gazetteer, {self.place}"}
 
     @property
     def question(self) -> str:
-        return f"What is the {self.kind} of {self.place}?"
+        return f"What is the {self.kinds[0][0]} of {self.place}?"
+
+    @property
+    def value(self) -> str:
+        return self.kinds[0][1]
 
 
 GAZETTEER = (
-    Entry("Vorwick", "drink", "cider"),
-    Entry("Elstead", "tree", "willow"),
-    Entry("Narport", "metal", "silver"),
-    Entry("Quinmere", "animal", "goat"),
+    Entry("Vorwick", (("drink", "cider"), ("tree", "willow"))),
+    Entry("Elstead", (("tree", "birch"), ("metal", "silver"))),
+    Entry("Narport", (("metal", "copper"), ("animal", "goat"))),
+    Entry("Quinmere", (("animal", "heron"), ("drink", "mead"))),
 )
 
 

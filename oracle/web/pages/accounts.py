@@ -7,12 +7,15 @@ import re
 from eth_utils.address import to_checksum_address
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
+from sqlalchemy import Connection
 
+from oracle.chain.transport import NodeError
 from oracle.errors import NotDeployed, Retry
 from oracle.settlement.statement import Statement
 from oracle.store import browsing, datanets
 from oracle.types import Address
 from oracle.web.plots import Bar
+from oracle.web.reading.escrow import Held, held
 from oracle.web.reading.statements import statement_for
 from oracle.web.site import NotHere, Site
 from oracle.web.words import short
@@ -31,6 +34,7 @@ def router(site: Site) -> APIRouter:
             given = browsing.newest_contributions(connection, _SHOWN, contributor=who)
             asked = browsing.newest_receipts(connection, site.chain, _SHOWN, consumer=who)
             names = {each.number: each.name for each in datanets.all_datanets(connection)}
+            escrow, now = _escrow(site, connection, who), max(int(site.clock()), site.now(connection))
         parts = [
             Bar("claimed", said.claimed, f"{short(said.claimed)} OPEN", "2"),
             Bar("claimable", said.claimable, f"{short(said.claimable)} OPEN", "1"),
@@ -39,6 +43,7 @@ def router(site: Site) -> APIRouter:
         return site.page(
             request, "account.html", who=who, said=said, away=away, given=given, asked=asked, names=names,
             known={given.name: given for given in given if given.name}, parts=[part for part in parts if part.value],
+            escrow=escrow, now=now,
         )  # fmt: skip
 
     @routes.get("/a/{address}/statement.json")
@@ -57,6 +62,14 @@ def account_of(text: str) -> Address:
     if not re.fullmatch("0x[0-9a-fA-F]{40}", text):
         raise NotHere(f"{text}: an address is 0x and 40 hexadecimal digits.")
     return Address(to_checksum_address(text))
+
+
+def _escrow(site: Site, connection: Connection, who: Address) -> Held | None:
+    """Nothing where no node answers: the page says so for the whole statement."""
+    try:
+        return held(site, connection, who)
+    except (Retry, NotDeployed, NodeError):
+        return None
 
 
 def _statement(site: Site, who: Address) -> tuple[Statement, str]:
