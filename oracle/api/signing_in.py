@@ -55,7 +55,7 @@ def _nobody(wallet: Address, digest: Hash32, signature: bytes) -> bool:
 def read(
     message: str, signature: bytes, domains: frozenset[str], chain: ChainId, now: Timestamp, vouches: Vouches = _nobody
 ) -> SignedIn:
-    """Raises Refusal with what is wrong. Where no key of the wallet signed, `vouches` is asked: it may be a contract."""
+    """Raises Refusal with what is wrong. A wallet whose key did not sign may be a contract: `vouches` asks it."""
     found = _MESSAGE.fullmatch(message) if len(message) <= _LONGEST else None
     if found is None:
         raise _no("sign_in_malformed", "not a message of EIP-4361")

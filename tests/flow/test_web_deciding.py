@@ -136,7 +136,7 @@ def test_every_power__as_a_form__then_says_what_holds_now_and_its_call_is_one_of
             page.goto(f"{place.url}/governance/propose/{power.name}")
             expect(page.locator("input[data-field]")).to_have_count(len(power.fields))
             assert page.locator("main .problem").count() == 0, power.name
-            assert page.locator("label .said").count() == (len(power.fields) if power.now else 0), power.name
+            assert page.locator("label .now").count() == (len(power.fields) if power.now else 0), power.name
     for power in POWERS:
         name, inputs = power.signature.split("(", 1)
         entries = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from eth_utils.address import to_checksum_address
 from fastapi import APIRouter, Request
@@ -16,7 +17,7 @@ from oracle.store import browsing, datanets
 from oracle.types import Address
 from oracle.web.plots import Bar
 from oracle.web.reading.escrow import Held, held
-from oracle.web.reading.statements import statement_for
+from oracle.web.reading.statements import statement_for, unread, whole_statement_for
 from oracle.web.site import NotHere, Site
 from oracle.web.words import short
 
@@ -29,7 +30,7 @@ def router(site: Site) -> APIRouter:
     @routes.get("/a/{address}")
     def account(request: Request, address: str) -> HTMLResponse:
         who = account_of(address)
-        said, away = _statement(site, who)
+        said, away = _statement(site, who, statement_for)
         with site.reading() as connection:
             given = browsing.newest_contributions(connection, _SHOWN, contributor=who)
             asked = browsing.newest_receipts(connection, site.chain, _SHOWN, consumer=who)
@@ -43,17 +44,23 @@ def router(site: Site) -> APIRouter:
         return site.page(
             request, "account.html", who=who, said=said, away=away, given=given, asked=asked, names=names,
             known={given.name: given for given in given if given.name}, parts=[part for part in parts if part.value],
-            escrow=escrow, now=now,
+            escrow=escrow, now=now, unread=unread(site),
         )  # fmt: skip
 
     @routes.get("/a/{address}/statement.json")
     def as_json(address: str) -> Response:
-        return Response(_statement(site, account_of(address))[0].as_json(), media_type="application/json")
+        return Response(
+            _statement(site, account_of(address), whole_statement_for)[0].as_json(), media_type="application/json"
+        )
 
     @routes.get("/a/{address}/statement.csv")
     def as_csv(address: str) -> Response:
         headers = {"content-disposition": f'attachment; filename="statement-{address}.csv"'}
-        return Response(_statement(site, account_of(address))[0].as_csv(), media_type="text/csv", headers=headers)
+        return Response(
+            _statement(site, account_of(address), whole_statement_for)[0].as_csv(),
+            media_type="text/csv",
+            headers=headers,
+        )
 
     return routes
 
@@ -72,9 +79,9 @@ def _escrow(site: Site, connection: Connection, who: Address) -> Held | None:
         return None
 
 
-def _statement(site: Site, who: Address) -> tuple[Statement, str]:
+def _statement(site: Site, who: Address, make: Callable[..., Statement]) -> tuple[Statement, str]:
     """With why the chain's part of it is missing, where no node answers."""
     try:
-        return statement_for(site, who), ""
+        return make(site, who), ""
     except (Retry, NotDeployed) as error:
-        return statement_for(site, who, chain=False), str(error)
+        return make(site, who, chain=False), str(error)

@@ -39,7 +39,7 @@ function choose() {
 }
 
 function wire(box) {
-  const line = box.querySelector(".said");
+  const line = box.querySelector("[role=status]");
   const said = (text) => { line.textContent = text; };
   for (const button of box.querySelectorAll("[data-go]")) {
     if (!(box.dataset.action in ACTIONS)) continue;

@@ -1,0 +1,79 @@
+"""The look-up of statements: the same as reading every document, read once, and bounded however many there are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert
+from unit.settlement.publishing import CHAIN, new_world, publish
+from unit.settlement.world import account
+
+from oracle.settlement.earnings import NAMED, looked_up, read_new
+from oracle.settlement.statement import statement
+from oracle.store import batches, earnings
+from oracle.store.batches import BATCHES, State
+from oracle.store.blobs import Blobs
+from oracle.store.database import Database
+from oracle.types import Cid, Wei
+
+CHAIN_ID = CHAIN
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> Blobs:
+    return Blobs(str(tmp_path / "blobs"))
+
+
+def posted(database: Database, document: Cid, epoch: int, state: State = State.ACTIVE) -> None:
+    row = {
+        "chain": CHAIN_ID, "epoch": epoch, "attempt": 1, "state": state, "opened_at": epoch, "lanes": [],
+        "document": document,
+    }  # fmt: skip
+    with database.transaction() as connection:
+        connection.execute(insert(BATCHES), [row])
+
+
+def test_look_up__of_everybody__then_it_says_what_the_document_says(database: Database, blobs: Blobs) -> None:
+    world = new_world()
+    with database.transaction() as connection:
+        world.serve(connection, 30)
+    made, _ = publish(database, blobs, world)
+    document = Cid(made.document)
+    posted(database, document, 50)
+    assert read_new(database, blobs, CHAIN_ID, 4) == 1
+    assert read_new(database, blobs, CHAIN_ID, 4) == 0
+    for who in {*world.owed, account(3)}:
+        with blobs.open(document) as published:
+            whole = statement(who, [(1, published, True)], {}, Wei(7))  # type: ignore[list-item]
+        found = looked_up(database, CHAIN_ID, who, {}, Wei(7))
+        assert (found.earned, found.claimable, found.pending) == (whole.earned, whole.claimable, whole.pending)
+        for one, other in zip(found.lines, whole.lines, strict=True):
+            assert vars(one) | {"receipts": ()} == vars(other) | {"receipts": ()}
+            assert one.receipts == other.receipts[-NAMED:]
+
+
+def test_documents__that_are_not_here__then_the_others_are_read(database: Database, blobs: Blobs) -> None:
+    world = new_world()
+    with database.transaction() as connection:
+        world.serve(connection, 3)
+    made, _ = publish(database, blobs, world)
+    for epoch in range(1, 9):
+        posted(database, Cid(f"away{epoch}"), epoch)
+    posted(database, Cid(made.document), 50)
+    assert read_new(database, blobs, CHAIN_ID, 1) == 1
+    with database.reading() as connection:
+        assert len(earnings.unread(connection, CHAIN_ID, 100)) == 8
+
+
+def test_pending__while_a_root_waits_for_its_window__then_it_is_not_claimable(database: Database, blobs: Blobs) -> None:
+    world = new_world()
+    with database.transaction() as connection:
+        world.serve(connection, 5)
+    made, _ = publish(database, blobs, world)
+    posted(database, Cid(made.document), 50, State.POSTED)
+    read_new(database, blobs, CHAIN_ID, 1)
+    found = looked_up(database, CHAIN_ID, world.builder, {}, Wei(0))
+    assert found.claimable == 0 and found.pending == found.earned > 0
+    with database.reading() as connection:
+        assert batches.newest(connection, CHAIN_ID, State.ACTIVE) is None
