@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 from unit.settlement.publishing import CHAIN, new_world, publish
 from unit.settlement.world import account
 
@@ -25,10 +25,17 @@ def blobs(tmp_path: Path) -> Blobs:
     return Blobs(str(tmp_path / "blobs"))
 
 
-def posted(database: Database, document: Cid, epoch: int, state: State = State.ACTIVE) -> None:
+def stands(database: Database, state: State) -> None:
+    """The batch that was published, one of its later states on."""
+    with database.transaction() as connection:
+        connection.execute(update(BATCHES).values(state=state))
+
+
+def away(database: Database, epoch: int) -> None:
+    """A batch whose bytes are not on this machine."""
     row = {
-        "chain": CHAIN_ID, "epoch": epoch, "attempt": 1, "state": state, "opened_at": epoch, "lanes": [],
-        "document": document,
+        "chain": CHAIN_ID, "epoch": epoch, "attempt": 1, "state": State.ACTIVE, "opened_at": epoch, "lanes": [],
+        "document": f"away{epoch}",
     }  # fmt: skip
     with database.transaction() as connection:
         connection.execute(insert(BATCHES), [row])
@@ -40,7 +47,7 @@ def test_look_up__of_everybody__then_it_says_what_the_document_says(database: Da
         world.serve(connection, 30)
     made, _ = publish(database, blobs, world)
     document = Cid(made.document)
-    posted(database, document, 50)
+    stands(database, State.ACTIVE)
     assert read_new(database, blobs, CHAIN_ID, 4) == 1
     assert read_new(database, blobs, CHAIN_ID, 4) == 0
     for who in {*world.owed, account(3)}:
@@ -57,10 +64,10 @@ def test_documents__that_are_not_here__then_the_others_are_read(database: Databa
     world = new_world()
     with database.transaction() as connection:
         world.serve(connection, 3)
-    made, _ = publish(database, blobs, world)
-    for epoch in range(1, 9):
-        posted(database, Cid(f"away{epoch}"), epoch)
-    posted(database, Cid(made.document), 50)
+    publish(database, blobs, world)
+    stands(database, State.ACTIVE)
+    for epoch in range(100, 108):  # after it: reading goes from the oldest on
+        away(database, epoch)
     assert read_new(database, blobs, CHAIN_ID, 1) == 1
     with database.reading() as connection:
         assert len(earnings.unread(connection, CHAIN_ID, 100)) == 8
@@ -70,8 +77,8 @@ def test_pending__while_a_root_waits_for_its_window__then_it_is_not_claimable(da
     world = new_world()
     with database.transaction() as connection:
         world.serve(connection, 5)
-    made, _ = publish(database, blobs, world)
-    posted(database, Cid(made.document), 50, State.POSTED)
+    publish(database, blobs, world)
+    stands(database, State.POSTED)
     read_new(database, blobs, CHAIN_ID, 1)
     found = looked_up(database, CHAIN_ID, world.builder, {}, Wei(0))
     assert found.claimable == 0 and found.pending == found.earned > 0
