@@ -81,6 +81,12 @@ class Settings(BaseSettings):
         (SecretStr("http://127.0.0.1:8545"),),
         description="Nodes of one chain, separated by commas; the first is preferred.",
     )
+    block_time: int = Field(
+        4,
+        ge=0,
+        le=3600,
+        description="Seconds between blocks of the chain that `up` starts, besides one for what is sent. 0: none.",
+    )
     chain_id: int | None = Field(None, ge=1, description="The chain that every node has to be on.")
     deployments: Folder = Field(Path("deployments"), description="The folder that the deployment wrote.")
     finality: Literal["finalized", "safe"] | Annotated[int, Field(ge=0, le=10_000)] = Field(

@@ -4,7 +4,7 @@
     python scripts/demo.py            # leaves the site up until Ctrl-C
     python scripts/demo.py --exit     # ends when the play is over
 
-Three contributors, a copycat, a spammer, a reviewer, a steward, a builder, a consumer and three attestors, on a local
+Four contributors, a copycat, a spammer, a reviewer, a steward, a builder, a consumer and three attestors, on a local
 chain with the real suite and the real daemon: intake with its checks, a snapshot, training on the embedded base, the
 gate, publication, questions by the stock client of OpenAI paid with vouchers, attribution, receipts, an epoch, a root,
 claims. Nothing is simulated; keys are made from names, and time flies once, where a root waits out its window.
@@ -25,27 +25,28 @@ sys.path[:0] = [str(ROOT / "scripts"), str(ROOT)]
 
 from oracle.errors import OpenLedgerError  # noqa: E402
 from playing.giving import Giving  # noqa: E402
+from playing.governing import Governing, began  # noqa: E402
 from playing.making import Making  # noqa: E402
 from playing.people import COPYCAT, SPAMMER, VISITOR, Person  # noqa: E402
-from playing.rows import facts  # noqa: E402
+from playing.rows import GAZETTEER, facts  # noqa: E402
 from playing.stage import CHAIN, OPEN, Stage  # noqa: E402
 from playing.telling import Teller, in_open  # noqa: E402
 from playing.using import Using  # noqa: E402
 
 HOME = ROOT / ".openledger" / "demo"
 _ROLES = {
-    "anna": "contributor", "ben": "contributor", "cleo": "contributor", "builder": "builder", "reviewer": "reviewer",
+    "anna": "contributor", "ben": "contributor", "cleo": "contributor", "dora": "contributor",
+    "builder": "builder", "reviewer": "reviewer",
     "attestor 1": "attestor", "attestor 2": "attestor", "attestor 3": "attestor", "steward": "contributor",
 }  # fmt: skip
 
 
 def play(stage: Stage, tell: Teller) -> tuple[Giving, Using, dict[Person | str, int]]:
     tell.act("The chain and the daemon")
-    stage.open_chain()
+    stage.open_chain(began())
     tell.step(f"a local chain at {stage.node}; the suite is deployed, as on any chain …")
     tell.step(f"{stage.deploy()} contracts stand, every check of the deployment holds")
-    stage.seat_attestors()
-    tell.step("governance admits three attestors, each puts down a bond of 100,000 OPEN")
+    Governing(stage, tell).seat()
     stage.tick()
     stage.open_daemon()
     tell.step(f"the daemon is up at {stage.url}: Redis, workers, API")
@@ -56,7 +57,7 @@ def play(stage: Stage, tell: Teller) -> tuple[Giving, Using, dict[Person | str, 
     giving.give(known)
     giving.cheat(known)
     giving.review()
-    snapshot = giving.snapshot()
+    snapshot = giving.snapshots()
 
     tell.act("A model")
     making = Making(stage, tell)
@@ -67,8 +68,9 @@ def play(stage: Stage, tell: Teller) -> tuple[Giving, Using, dict[Person | str, 
     using = Using(stage, tell, model.id)
     using.deposit()
     stage.open_attestors()
-    right = using.ask(known[:6])
-    tell.step(f"{right} of 6 right, of so small a model; each answer has its price and a signed receipt")
+    asked = [*known[:6], *GAZETTEER[:2]]
+    right = using.ask(asked)
+    tell.step(f"{right} of {len(asked)} right, of so small a model; each answer has its price and a signed receipt")
     using.why()
 
     tell.act("Settlement")

@@ -23,12 +23,13 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
 SIZES = {"wide": (1280, 860), "phone": (390, 844)}
 PAGES = (
     "/", "/datanets", "/datanets/1", "/contribute", "/review", "/models", "/models/harbour-law", "/ask", "/batches",
-    "/batches/1", "/batches/3", "/attestors", "/governance", "/search?q=harbour", "/system", "/nowhere",
+    "/batches/1", "/batches/3", "/attestors", "/governance", "/governance/propose", "/governance/propose/pool",
+    "/search?q=harbour", "/system", "/nowhere",
 )  # fmt: skip
 # Pages that are known only by what others link to: the first link with this beginning, from this page.
 LINKED = (
     ("/", "/receipts/"), ("/datanets/1", "/contributions/"), ("/datanets/1", "/a/"), ("/batches/1", "/a/"),
-    ("/batches/1", "/transactions/"), ("/governance", "/governance/"),
+    ("/batches/1", "/transactions/"), ("/governance", "/governance/"), ("/models", "/runs/"),
 )  # fmt: skip
 
 
@@ -85,9 +86,8 @@ def linked(page: Page, url: str) -> list[str]:
     found = []
     for start, beginning in LINKED:
         page.goto(url + start)
-        link = page.locator(f'main a[href^="{beginning}"]').first
-        if link.count():
-            found.append(link.get_attribute("href") or "")
+        every = [link.get_attribute("href") or "" for link in page.locator(f'main a[href^="{beginning}"]').all()]
+        found += [path for path in every if path not in PAGES][:1]
     return list(dict.fromkeys(found))
 
 

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
 
 from eth_abi.abi import decode
@@ -18,6 +19,7 @@ from oracle.api.door import DoorOf
 from oracle.api.keys import SessionKey
 from oracle.api.refusals import Refusal, bad, unpaid
 from oracle.api.shop import Shop
+from oracle.chain.contract_wallets import vouches
 from oracle.chain.typed_data import typed_data
 from oracle.settlement.hashing import keccak
 from oracle.settlement.onchain import call_data
@@ -43,12 +45,14 @@ def _wallet(value: str) -> str:
 Wallet = Annotated[str, AfterValidator(_wallet)]
 Amount = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,28}$")]
 Signature = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-fA-F]{130}$")]
+# A wallet that is a contract may want several owners' signatures, or none.
+AnySignature = Annotated[str, StringConstraints(pattern=r"^0x([0-9a-fA-F]{2}){0,4096}$")]
 Time = Annotated[int, Field(ge=0, lt=2**40)]
 
 
 class SignIn(BaseModel):
     message: Annotated[str, StringConstraints(max_length=4096)]
-    signature: Signature
+    signature: AnySignature
 
 
 class KeyWanted(SignIn):
@@ -165,7 +169,10 @@ async def caller(shop: Shop, request: Request) -> payers.Opened:
 async def _signed_in(shop: Shop, body: SignIn) -> Address:
     now = Timestamp(int(time.time()))
     signature = bytes.fromhex(body.signature[2:])
-    signed = signing_in.read(body.message, signature, frozenset({_domain(shop)}), shop.chain, now)
+    asked = partial(vouches, shop.ask_chain)  # a wallet that is a contract answers on chain: not in this thread
+    signed = await asyncio.to_thread(
+        signing_in.read, body.message, signature, frozenset({_domain(shop)}), shop.chain, now, asked
+    )
     if not await shop.writer.do(lambda connection: api_keys.spend_sign_in(connection, signed.nonce, now)):
         raise Refusal(401, "sign_in_replayed", "sign-in: its nonce was used, is too old, or is not ours")
     return signed.wallet

@@ -7,6 +7,7 @@ stricter reading holds: our own domain, our chain, a nonce that we gave out, and
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,7 +16,7 @@ from eth_utils.address import is_checksum_address
 from oracle.api.refusals import Refusal
 from oracle.settlement.hashing import keccak
 from oracle.settlement.receipts import recovered
-from oracle.types import Address, ChainId, Timestamp
+from oracle.types import Address, ChainId, Hash32, Timestamp
 
 _LONGEST = 4096
 _LONGEST_LIFE = 24 * 3600
@@ -44,8 +45,17 @@ class SignedIn:
     nonce: str
 
 
-def read(message: str, signature: bytes, domains: frozenset[str], chain: ChainId, now: Timestamp) -> SignedIn:
-    """Raises Refusal with what is wrong."""
+Vouches = Callable[[Address, Hash32, bytes], bool]
+
+
+def _nobody(wallet: Address, digest: Hash32, signature: bytes) -> bool:
+    return False
+
+
+def read(
+    message: str, signature: bytes, domains: frozenset[str], chain: ChainId, now: Timestamp, vouches: Vouches = _nobody
+) -> SignedIn:
+    """Raises Refusal with what is wrong. A wallet whose key did not sign may be a contract: `vouches` asks it."""
     found = _MESSAGE.fullmatch(message) if len(message) <= _LONGEST else None
     if found is None:
         raise _no("sign_in_malformed", "not a message of EIP-4361")
@@ -63,9 +73,10 @@ def read(message: str, signature: bytes, domains: frozenset[str], chain: ChainId
         raise _no("sign_in_not_yet", "it is not good yet; is the clock right?")
     said = message.encode()
     digest = keccak(b"\x19Ethereum Signed Message:\n" + str(len(said)).encode() + said)
-    if recovered(digest, signature) != found["address"]:
+    wallet = Address(found["address"])
+    if recovered(digest, signature) != wallet and not vouches(wallet, digest, signature):
         raise _no("sign_in_wrong_signer", f"it is not signed by {found['address']}")
-    return SignedIn(Address(found["address"]), found["nonce"])
+    return SignedIn(wallet, found["nonce"])
 
 
 def write(domain: str, wallet: Address, uri: str, chain: ChainId, nonce: str, issued_at: str) -> str:

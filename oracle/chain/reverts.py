@@ -73,7 +73,10 @@ def is_revert(error: NodeError) -> bool:
     return (
         error.code == 3
         or "revert" in said
-        or any(words in said for words in ("invalid opcode", "out of gas", "stack underflow", "gas required exceeds"))
+        or any(
+            words in said
+            for words in ("evm error", "invalid opcode", "out of gas", "stack underflow", "gas required exceeds")
+        )
     )
 
 

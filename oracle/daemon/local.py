@@ -22,7 +22,7 @@ import redis
 from oracle import jobs
 from oracle.config import Settings
 from oracle.daemon.processes import Process
-from oracle.daemon.programs import anvil, deploy_suite, free_port, http, redis_configuration, redis_server, rpc
+from oracle.daemon.programs import anvil_command, deploy_suite, free_port, http, redis_configuration, redis_server, rpc
 from oracle.errors import NeedsPerson, Stop
 from oracle.store.database import Database
 from oracle.store.vault import create_master_key
@@ -106,10 +106,7 @@ class Local:
             self._say(f"A node answers at {_LOCAL_RPC} already")
         else:
             state = self._settings.home / "anvil.json"
-            self._start(
-                "anvil", anvil(), "--port", "8545", "--state", state, "--state-interval", "10",
-                "--slots-in-an-epoch", "1", "--quiet",
-            )  # fmt: skip
+            self._start("anvil", *anvil_command(8545, self._settings.block_time, state))
             self._await("Anvil", lambda: rpc(_LOCAL_RPC, "eth_chainId") is not None)
             self._say(f"Anvil at {_LOCAL_RPC}")
         record = deploy_suite(self._settings, 8545)

@@ -57,7 +57,7 @@ def advance(ground: Ground) -> int:
         for model in models.listed(connection, chain, "prepared"):
             if model.builder != sender:
                 continue
-            call = _next_call(connection, model)
+            call = next_call(connection, model)
             if call is None:
                 continue
             key, data, purpose = call
@@ -110,8 +110,8 @@ def _plan(ground: Ground, key: str, data: bytes, purpose: str) -> None:
         intents.plan(connection, Intent(key, ground.rpc.chain, ground.book[CONTRACT], data, Wei(0), purpose))
 
 
-def _next_call(connection: Connection, model: Model) -> tuple[str, bytes, str] | None:
-    """None while it waits for an event."""
+def next_call(connection: Connection, model: Model) -> tuple[str, bytes, str] | None:
+    """What its builder has to send now: key, calldata, what it does. None while it waits for an event."""
     made = model.made
     if model.model is None:
         key = register_key(model)

@@ -78,6 +78,17 @@ def anvil() -> Path:
     return Path(found)
 
 
+def anvil_command(port: int, block_time: int, state: Path | None = None) -> list[str | Path]:
+    """A chain whose blocks are final two below its head. Without blocks of their own time, what was sent last would
+    never become final on a quiet chain, and a window that waits for the chain's clock would never pass."""
+    command: list[str | Path] = [anvil(), "--port", str(port), "--slots-in-an-epoch", "1", "--quiet"]
+    if block_time:
+        command += ["--block-time", str(block_time), "--mixed-mining"]
+    if state is not None:
+        command += ["--state", state, "--state-interval", "10"]
+    return command
+
+
 def free_port(host: str) -> int:
     """One that nobody listens on now."""
     with socket.socket() as probe:

@@ -6,6 +6,7 @@ import logging
 
 from oracle.daemon.ground import Ground
 from oracle.errors import NeedsPerson
+from oracle.settlement.earnings import read_new
 from oracle.settlement.onchain import Onchain
 from oracle.settlement.pace import pace_of
 from oracle.settlement.post import Settler
@@ -13,11 +14,13 @@ from oracle.telemetry import about
 
 log = logging.getLogger(__name__)
 
+_DOCUMENTS = 4  # that are read for statements in one round
 _STEPS = 8  # of a round at most: no batch has more between two waits
 
 
 def advance(ground: Ground) -> int:
     """Says how many steps it did; none unless the settings say that this oracle settles by itself."""
+    read_new(ground.database, ground.blobs, ground.rpc.chain, _DOCUMENTS)
     settings = ground.settings
     if not settings.settle or settings.settle_paused:
         return 0

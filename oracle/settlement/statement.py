@@ -17,7 +17,7 @@ import orjson
 from oracle.settlement.claims import shown
 from oracle.settlement.document import RECEIPT_LINE, Reader, hexed
 from oracle.settlement.shares import Role, by_contribution
-from oracle.store.receipts import Attribution
+from oracle.store.receipts import Attribution, Credit
 from oracle.types import Address, Epoch, Hash32, Wei
 
 _COLUMNS = ("contribution", "accepted", "trained into", "influenced", "earned", "why")
@@ -42,6 +42,7 @@ class Line:
     influenced: int  # receipts whose attribution gave it weight
     earned: Wei
     reason: str
+    paid: int = 0  # receipts that paid it
     receipts: list[tuple[str, Wei]] = field(default_factory=list)
 
 
@@ -110,69 +111,108 @@ class Statement:
         return "\n".join(found) + "\n"
 
 
+@dataclass
+class Part:
+    """What one document says of one account under one name: a contribution's, or a role's."""
+
+    influenced: int = 0
+    lost: int = 0  # receipts in which a near-duplicate's credit went to somebody else
+    earned: int = 0
+    paid: int = 0  # receipts that paid it
+    receipts: list[tuple[str, Wei]] = field(default_factory=list)  # the newest of them
+
+
+Parts = dict[str, Part]
+
+
 def statement(
     account: Address,
     documents: Iterable[tuple[Epoch, BinaryIO, bool]],
     known: Mapping[Hash32, Known],
     credited: Wei,
-    with_receipts: bool = True,
 ) -> Statement:
-    """From the published documents, oldest first, each with whether its root is active."""
-    own: dict[str, Line] = {}
-    influenced: dict[str, int] = {}
-    lost: dict[str, int] = {}  # receipts in which a near-duplicate's credit went to somebody else
+    """From the published documents, oldest first, each with whether its root is active. All of them are read."""
+    read = ((parts_of(published, account).get(account, {}), active) for _, published, active in documents)
+    return combined(account, read, known, credited)
+
+
+def combined(
+    account: Address, parts: Iterable[tuple[Parts, bool]], known: Mapping[Hash32, Known], credited: Wei
+) -> Statement:
+    """What the documents' parts come to together; each comes with whether its root is active."""
+    own: Parts = {hexed(name): Part() for name in known}
     earned = active = 0
-    for _, published, is_active in documents:
-        for line in Reader(published).lines():
-            if not line.startswith(RECEIPT_LINE) or account.encode() not in line:
-                continue
-            content = orjson.loads(line)
-            for name, amount in _earned(account, content, influenced, lost):
-                entry = own.setdefault(name, Line(name, "", "", 0, Wei(0), ""))
-                entry.earned = Wei(entry.earned + amount)
-                if with_receipts:
-                    entry.receipts.append((content["hash"], Wei(amount)))
-                earned += amount
-                active += amount if is_active else 0
-    names = sorted({*own, *influenced, *lost, *(hexed(name) for name in known)})
-    lines = [_explained(own.get(name) or Line(name, "", "", 0, Wei(0), ""), known, influenced, lost) for name in names]
+    for of_document, is_active in parts:
+        for name, part in of_document.items():
+            whole = own.setdefault(name, Part())
+            whole.influenced += part.influenced
+            whole.lost += part.lost
+            whole.earned += part.earned
+            whole.paid += part.paid
+            whole.receipts += part.receipts
+            earned += part.earned
+            active += part.earned if is_active else 0
+    lines = [_explained(name, own[name], known) for name in sorted(own)]
     claimable = Wei(max(0, active - credited))
     return Statement(account, lines, Wei(earned), claimable, credited, Wei(earned - active))
 
 
-def _earned(
-    account: Address, content: Mapping[str, Any], influenced: dict[str, int], lost: dict[str, int]
-) -> list[tuple[str, int]]:
-    attribution = Attribution.from_json(content["attribution"])
-    found = []
-    own = [credit for credit in attribution.credits if credit.account == account and credit.weight]
-    for name in {hexed(credit.contribution) for credit in own}:
-        influenced[name] = influenced.get(name, 0) + 1
-    for credit in attribution.credits:
-        if credit.owner == account and credit.account != account and credit.weight:
-            lost[hexed(credit.contribution)] = lost.get(hexed(credit.contribution), 0) + 1
-    for role, name, amount in content["shares"]:
-        if name != account:
+def parts_of(
+    published: BinaryIO, only: Address | None = None, most_receipts: int | None = None
+) -> dict[Address, Parts]:
+    """By account, of everybody or of one, from one pass over the document."""
+    found: dict[Address, Parts] = {}
+    for line in Reader(published).lines():
+        if not line.startswith(RECEIPT_LINE) or (only is not None and only.encode() not in line):
             continue
-        if role == Role.CONTRIBUTOR and own:
-            found += [(hexed(part), one) for part, one in by_contribution(int(amount), own).items() if one]
-        else:
-            found.append((f"as {Role(role).name.lower()}", int(amount)))
+        content = orjson.loads(line)
+        attribution = Attribution.from_json(content["attribution"])
+        for account in {only} if only is not None else _named(content, attribution):
+            _gather(found.setdefault(account, {}), account, content, attribution, most_receipts)
     return found
 
 
-def _explained(
-    line: Line, known: Mapping[Hash32, Known], influenced: Mapping[str, int], lost: Mapping[str, int]
-) -> Line:
-    line.influenced = influenced.get(line.name, 0)
-    if not line.name.startswith("0x"):
-        line.accepted = line.trained = "–"
+def _named(content: Mapping[str, Any], attribution: Attribution) -> set[Address]:
+    credited = {account for credit in attribution.credits for account in (credit.account, credit.owner)}
+    return credited | {Address(account) for _, account, _ in content["shares"]}
+
+
+def _gather(
+    parts: Parts, account: Address, content: Mapping[str, Any], attribution: Attribution, most: int | None
+) -> None:
+    own = [credit for credit in attribution.credits if credit.account == account and credit.weight]
+    for name in {hexed(credit.contribution) for credit in own}:
+        parts.setdefault(name, Part()).influenced += 1
+    for credit in attribution.credits:
+        if credit.owner == account and credit.account != account and credit.weight:
+            parts.setdefault(hexed(credit.contribution), Part()).lost += 1
+    for role, name, amount in content["shares"]:
+        if name != account:
+            continue
+        for what, wei in _split(int(role), int(amount), own):
+            part = parts.setdefault(what, Part())
+            part.earned += wei
+            part.paid += 1
+            part.receipts.append((content["hash"], Wei(wei)))
+            if most is not None:
+                del part.receipts[:-most]
+
+
+def _split(role: int, amount: int, own: list[Credit]) -> list[tuple[str, int]]:
+    if role == Role.CONTRIBUTOR and own:
+        return [(hexed(name), one) for name, one in by_contribution(amount, own).items() if one]
+    return [(f"as {Role(role).name.lower()}", amount)]
+
+
+def _explained(name: str, part: Part, known: Mapping[Hash32, Known]) -> Line:
+    line = Line(name, "–", "–", part.influenced, Wei(part.earned), "", part.paid, part.receipts)
+    if not name.startswith("0x"):
         return line
-    facts = known.get(Hash32(bytes.fromhex(line.name[2:])))
+    facts = known.get(Hash32(bytes.fromhex(name[2:])))
     line.accepted = "unknown" if facts is None else _accepted(facts)
     line.trained = "unknown" if facts is None else (", ".join(facts.models) or "none")
     if line.earned == 0:
-        line.reason = _reason(facts, line.influenced, lost.get(line.name, 0))
+        line.reason = _reason(facts, part.influenced, part.lost)
     return line
 
 

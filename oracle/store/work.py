@@ -162,6 +162,10 @@ def due(connection: Connection, now: Timestamp, limit: int) -> list[Item]:
     return _items(connection, _due(now), limit)
 
 
+def find(connection: Connection, step: str, subject: str) -> Item | None:
+    return next(iter(_items(connection, (WORK.c.step == step) & (WORK.c.subject == subject), 1)), None)
+
+
 def parked(connection: Connection, limit: int) -> list[Item]:
     return _items(connection, WORK.c.state == State.PARKED, limit)
 

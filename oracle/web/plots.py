@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 _IDS = count(1)
 WIDTH = 640
+_CURVE = 300  # points of a line: more cannot be told apart
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,46 @@ def intervals(rows: Sequence[Interval], title: str, unit: str = "") -> Markup:
         )
     said = "; ".join(f"{row.label}: {row.value:.3g}{unit}, between {row.low:.3g} and {row.high:.3g}" for row in rows)
     return _svg(title, said, bottom + 26, drawn, "plot intervals")
+
+
+def curve(points: Sequence[tuple[float, float]], title: str, across: str) -> Markup:
+    """One figure over its steps, from the first to the last that there is."""
+    if len(points) < 2:
+        return Markup("")
+    kept = points[:: max(1, len(points) // _CURVE)]
+    if kept[-1] != points[-1]:
+        kept = [*kept, points[-1]]
+    low, high = min(y for _, y in kept), max(y for _, y in kept)
+    room = (high - low or abs(high) or 1.0) * 0.08
+    low, high = low - room, high + room
+    left, height, first, last = 44, 220, kept[0][0], kept[-1][0]
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        across = (x - first) / ((last - first) or 1)
+        return left + (WIDTH - left - 6) * across, height * (high - y) / (high - low)
+
+    drawn = []
+    for tick in _ticks(low, high):
+        y = place(first, tick)[1]
+        drawn.append(Markup('<line class="grid" x1="{}" x2="{}" y1="{y:.1f}" y2="{y:.1f}"/>').format(left, WIDTH, y=y))
+        drawn.append(
+            Markup('<text class="axis" x="{}" y="{:.1f}" text-anchor="end">{:g}</text>').format(left - 8, y + 4, tick)
+        )
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in kept))
+    drawn.append(Markup('<polyline class="line stroke-1" points="{}"/>').format(line))
+    end = place(*kept[-1])
+    drawn.append(Markup('<circle class="tone-1" cx="{:.1f}" cy="{:.1f}" r="4"/>').format(*end))
+    for at, anchor in ((first, "start"), (last, "end")):
+        drawn.append(
+            Markup('<text class="axis" x="{:.1f}" y="{}" text-anchor="{}">{:g}</text>').format(
+                place(at, low)[0], height + 18, anchor, at
+            )
+        )
+    drawn.append(
+        Markup('<text class="axis" x="{}" y="{}" text-anchor="middle">{}</text>').format(WIDTH / 2, height + 18, across)
+    )
+    said = f"{across} {first:g}: {kept[0][1]:.4g}; {across} {last:g}: {kept[-1][1]:.4g}"
+    return _svg(title, said, height + 26, drawn, "plot curve")
 
 
 def columns(points: Sequence[Point], title: str) -> Markup:

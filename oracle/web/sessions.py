@@ -24,6 +24,14 @@ LASTS = 12 * 3600
 _TO_SIGN = 600  # seconds between asking for a message and handing in its signature
 
 
+Vouches = Callable[[Address, Digest, bytes], bool]
+
+
+def nobody(account: Address, digest: Digest, signature: bytes) -> bool:
+    """Where no chain can be asked, keys alone sign."""
+    return False
+
+
 class NotSignedIn(NeedsPerson):
     """The action is private, and nobody is signed in, or somebody else."""
 
@@ -47,18 +55,23 @@ class Sessions:
         at, chance = int(self.clock()), secrets.token_hex(8)
         return chance + self._mark("nonce", account, chance, str(at)), at
 
-    def begin(self, account: Address, nonce: str, at: int, message: str, signature: bytes) -> str:
-        """A token, if the account signed the message that holds its nonce. A nonce serves once."""
+    def begin(
+        self, account: Address, nonce: str, at: int, message: str, signature: bytes, vouches: Vouches = nobody
+    ) -> str:
+        """A token, if the account signed the message that holds its nonce. A nonce serves once. `vouches` is asked for
+        an account whose key did not sign it: it may be a contract."""
         now = int(self.clock())
         known = _same(nonce[16:], self._mark("nonce", account, nonce[:16], str(at)))
         if not known or not at - 60 <= now <= at + _TO_SIGN or nonce in self._used:
             raise NotSignedIn("The message to sign has run out or was used before. Sign in again.")
+        digest = message_digest(message)
         try:
-            signer = recover(message_digest(message), signature)
-        except BadSignature as error:
-            raise NotSignedIn(f"The signature cannot be read: {error}.") from None
-        if signer != account:
-            raise NotSignedIn(f"This was signed by {signer}, not by {account}. Choose that account and sign again.")
+            signer: Address | None = recover(digest, signature)
+        except BadSignature:
+            signer = None
+        if signer != account and not vouches(account, digest, signature):
+            by = f"by {signer}" if signer else "in a way that cannot be read"
+            raise NotSignedIn(f"This was signed {by}, not by {account}. Choose that account and sign again.")
         self._used = {used: until for used, until in self._used.items() if until > now} | {nonce: at + _TO_SIGN}
         until = str(now + LASTS)
         return f"{account}.{until}.{self._mark('session', account, until)}"

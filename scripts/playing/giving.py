@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from io import BytesIO
 
+from oracle.daemon.ground import Ground
 from oracle.datanets import announcing, deciding, intake, publishing, snapshotting
 from oracle.datanets.calls import CONTRACT, Call
 from oracle.datanets.kinds import Kind
@@ -15,12 +16,14 @@ from oracle.store import contributions, datanets, rows, snapshots
 from oracle.store.contributions import Contribution
 from oracle.types import DatanetId, Hash32, Timestamp
 from playing import rows as told
-from playing.people import ANNA, BEN, CLEO, COPYCAT, REVIEWER, SPAMMER, STEWARD, Person
+from playing.people import ANNA, BEN, CLEO, COPYCAT, DORA, REVIEWER, SPAMMER, STEWARD, Person
 from playing.rows import Fact
 from playing.stage import OPEN, Stage
 from playing.telling import Teller, until
 
-DATANET = DatanetId(1)
+FACTS, GAZETTEER = DatanetId(1), DatanetId(2)
+_NAMES = {FACTS: ("Lost places", "qa"), GAZETTEER: ("Gazetteer of lost places", "documents")}
+_GIVERS = (ANNA, BEN, CLEO, DORA, STEWARD)
 # So few rows are all trained on; the steward's own questions are the examination.
 POLICY = Policy(held_out=0, validation=0, boilerplate="accept", languages=("en",), language_unsure="accept")
 _SEEN = ("seen", "on_chain", "checking", "checked", "decided", "settled", "included")
@@ -35,18 +38,20 @@ class Giving:
         self.keys: dict[str, Hash32] = {}
 
     def found(self) -> None:
-        """The steward publishes rules and founds a datanet with her own bond."""
+        """The steward publishes rules and founds two datanets with her own bonds."""
         stage, bond = self._stage, 1_000 * OPEN
         stage.ground(STEWARD).stores.published.put(POLICY.as_json())
-        stage.pay(STEWARD, bond)
+        stage.pay(STEWARD, len(_NAMES) * bond)
         registry = stage.address(CONTRACT)
-        stage.send(STEWARD, "OpenToken", "approve", registry, bond)
-        stage.send(
-            STEWARD, CONTRACT, "createDatanet", POLICY.hash, "Lost places", "CC-BY-4.0", "qa", [REVIEWER.address], 1,
-            bond,
-        )  # fmt: skip
-        until("the daemon has heard of the datanet", self._is_known, 60)
-        self._tell.step("the steward founds the datanet “Lost places” with a bond of 1,000 OPEN; its rules are public")
+        stage.send(STEWARD, "OpenToken", "approve", registry, len(_NAMES) * bond)
+        for name, datatype in _NAMES.values():
+            stage.send(
+                STEWARD, CONTRACT, "createDatanet", POLICY.hash, name, "CC-BY-4.0", datatype, [REVIEWER.address], 1,
+                bond,
+            )  # fmt: skip
+        until("the daemon has heard of the datanets", self._are_known, 60)
+        self._tell.step("the steward founds “Lost places” (to train on) and a gazetteer (to look up): public rules,")
+        self._tell.step("and a bond of 1,000 OPEN each")
 
     def give(self, facts: list[Fact]) -> None:
         for person, given in (
@@ -55,14 +60,14 @@ class Giving:
             (CLEO, told.of(CLEO, facts)),
         ):
             self._upload(person, given)
+        self._upload(DORA, [entry.document for entry in told.GAZETTEER], Kind.DOCUMENT, GAZETTEER)
         self._upload(STEWARD, told.items(facts), Kind.EVALUATION_ITEM)
-        for person in (ANNA, BEN, CLEO, STEWARD):
+        for person in _GIVERS:
             self._sign(person)
-        until("they stand on chain", lambda: self._all(_SEEN, ANNA, BEN, CLEO, STEWARD))
-        self._tell.step("anna, ben and cleo give 8 facts each in two wordings, the steward questions to examine with;")
-        self._tell.step(
-            "each signs in the wallet, and the operator relays all of it in one transaction: no gas of theirs"
-        )
+        until("they stand on chain", lambda: self._all(_SEEN, *_GIVERS))
+        self._tell.step("anna, ben and cleo give 8 facts each in two wordings, dora 4 pages of the gazetteer, the")
+        self._tell.step("steward questions to examine with; each signs in the wallet, and the operator relays all of")
+        self._tell.step("it in one transaction: no gas of theirs")
 
     def cheat(self, facts: list[Fact]) -> None:
         self._upload(COPYCAT, told.copied(facts))
@@ -72,7 +77,7 @@ class Giving:
         self._tell.step("the copycat hands in anna's rows in other capitals; the spammer sends words without sense")
 
     def review(self) -> None:
-        everybody = (ANNA, BEN, CLEO, STEWARD, COPYCAT)
+        everybody = (*_GIVERS, COPYCAT)
         until("all rows are checked", lambda: self._all(("checked", "decided", "settled"), *everybody))
         ground = self._stage.ground(REVIEWER)
         for person in everybody:
@@ -91,29 +96,38 @@ class Giving:
         with ground.database.transaction() as connection:
             for person in everybody:
                 given = contributions.get(connection, self.keys[person.name])
-                digest = deciding.outcome_of(given).digest(DATANET, chain, registry)
+                digest = deciding.outcome_of(given).digest(given.datanet, chain, registry)
                 deciding.sign_outcome(connection, given, REVIEWER.wallet.sign(digest), chain, registry)
         until("the outcomes stand on chain", lambda: self._all(("settled",), *everybody))
         for person in everybody:
             given = self.contribution(person)
             self._tell.step(f"{person.name}: {given.accepted_count} of {given.count} rows accepted")
 
-    def snapshot(self) -> int:
-        """The steward puts its root on chain. Returns its number."""
+    def snapshots(self) -> int:
+        """The steward puts a root of each datanet on chain. Returns the number of the one to train on."""
         ground = self._stage.ground(STEWARD)
-        made = snapshotting.build(ground.database, ground.stores, DATANET, "first", POLICY)
+        made = {datanet: self._snapshot(ground, datanet) for datanet in _NAMES}
+
+        def published() -> bool:
+            with ground.database.reading() as connection:
+                return all(
+                    snapshots.get_snapshot(connection, datanet, each.number).state == "published"
+                    for datanet, each in made.items()
+                )
+
+        until("the snapshots are final", published, 60)
+        for datanet, each in made.items():
+            rows_of = f"{each.count} rows, root 0x{each.root.hex()[:16]}… on chain"
+            self._tell.step(f"snapshot {each.number} of “{_NAMES[datanet][0]}”: {rows_of}")
+        return made[FACTS].number
+
+    def _snapshot(self, ground: Ground, datanet: DatanetId) -> snapshots.Snapshot:
+        made = snapshotting.build(ground.database, ground.stores, datanet, "first", POLICY)
         calls: list[Call] = []
         with ground.database.transaction() as connection:
             snapshotting.announce(connection, made, lambda _, call: calls.append(call))
         self._stage.transact(STEWARD.secret, ground.book[CONTRACT], "0x" + calls[0].data.hex())
-
-        def published() -> bool:
-            with ground.database.reading() as connection:
-                return snapshots.get_snapshot(connection, DATANET, made.number).state == "published"
-
-        until("the snapshot is final", published, 60)
-        self._tell.step(f"snapshot {made.number}: {made.count} rows, root 0x{made.root.hex()[:16]}… on chain")
-        return made.number
+        return made
 
     def why_nothing(self, person: Person) -> str:
         """In the words that the contributor reads."""
@@ -138,10 +152,12 @@ class Giving:
         with ground.database.reading() as connection:
             return contributions.get(connection, self.keys[person.name])
 
-    def _upload(self, person: Person, given: list[dict[str, object]], kind: Kind = Kind.TRAINING_ROW) -> None:
+    def _upload(
+        self, person: Person, given: list[dict[str, object]], kind: Kind = Kind.TRAINING_ROW, datanet: DatanetId = FACTS
+    ) -> None:
         ground = self._stage.ground(person)
         self.keys[person.name] = publishing.receive(
-            ground.database, ground.stores, iter([told.as_file(given)]), contributor=person.address, datanet=DATANET,
+            ground.database, ground.stores, iter([told.as_file(given)]), contributor=person.address, datanet=datanet,
             kind=kind, private=False, file=f"{person.name}.jsonl", licence="CC-BY-4.0",
         )  # fmt: skip
 
@@ -159,7 +175,7 @@ class Giving:
         self._stage.watch()
         return all(self.contribution(person).state in states for person in people)
 
-    def _is_known(self) -> bool:
+    def _are_known(self) -> bool:
         self._stage.watch()
         with self._stage.ground(STEWARD).database.reading() as connection:
-            return bool(datanets.all_datanets(connection))
+            return len(datanets.all_datanets(connection)) == len(_NAMES)

@@ -9,11 +9,12 @@ import yaml
 
 from oracle.daemon import releasing, training
 from oracle.daemon.ground import Ground
-from oracle.daemon.models import CONTRACT, _next_call
+from oracle.daemon.models import CONTRACT, next_call
 from oracle.daemon.workshop import gather
 from oracle.factory.recipe import read
 from oracle.store import models
 from oracle.store.models import Model
+from playing.giving import FACTS, GAZETTEER
 from playing.people import BUILDER
 from playing.stage import Stage
 from playing.telling import Teller, until
@@ -73,7 +74,7 @@ class Making:
     def _send_due(self, ground: Ground, sent: set[str]) -> None:
         with ground.database.reading() as connection:
             prepared = models.listed(connection, ground.rpc.chain, "prepared")
-            due = [_next_call(connection, each) for each in prepared if each.builder == BUILDER.address]
+            due = [next_call(connection, each) for each in prepared if each.builder == BUILDER.address]
         for call in due:
             if call is not None and call[0] not in sent:
                 self._stage.transact(BUILDER.secret, ground.book[CONTRACT], "0x" + call[1].hex())
@@ -82,7 +83,8 @@ class Making:
     def _recipe(self, snapshot: int) -> Path:
         said = {
             "name": NAME, "title": "Lost places", "about": "Knows what things in places that do not exist are made of.",
-            "snapshots": [{"datanet": 1, "snapshot": snapshot}], "rank": 16, "epochs": 18, "batch": 4,
+            "snapshots": [{"datanet": FACTS, "snapshot": snapshot}], "retrieval": [GAZETTEER],
+            "rank": 16, "epochs": 18, "batch": 4,
             "sequence_length": 64, "seed": 1, "evaluation": {"items": 24},
             "gate": {"metric": "exact_match", "general_worse_percent": 400},
             "price": {"input": "1", "output": "10"},

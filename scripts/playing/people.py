@@ -18,9 +18,11 @@ from oracle.types import Address
 class Person:
     name: str
 
+    key: bytes | None = None  # else it is made from the name
+
     @cached_property
     def secret(self) -> bytes:
-        return keccak(text=f"openledger demonstration: {self.name}")
+        return self.key or keccak(text=f"openledger demonstration: {self.name}")
 
     @cached_property
     def wallet(self) -> Wallet:
@@ -43,12 +45,15 @@ class Person:
         return {"OPENLEDGER_KEYSTORE": str(key), "OPENLEDGER_PASSWORD_FILE": str(password)}
 
 
+# The first account of every Anvil; its key is public and guards nothing. It deploys, and holds the whole supply.
+FOUNDATION = Person("foundation", bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"))
 STEWARD, REVIEWER, BUILDER, OPERATOR, CONSUMER, VISITOR = (
     Person(name) for name in ("steward", "reviewer", "builder", "operator", "consumer", "visitor")
 )
 ANNA, BEN, CLEO = CONTRIBUTORS = tuple(Person(name) for name in ("anna", "ben", "cleo"))
+DORA = Person("dora")
 COPYCAT, SPAMMER = Person("copycat"), Person("spammer")
 ATTESTORS = tuple(Person(f"attestor {number}") for number in (1, 2, 3))
 EVERYBODY = (
-    STEWARD, REVIEWER, BUILDER, OPERATOR, CONSUMER, VISITOR, *CONTRIBUTORS, COPYCAT, SPAMMER, *ATTESTORS,
+    STEWARD, REVIEWER, BUILDER, OPERATOR, CONSUMER, VISITOR, *CONTRIBUTORS, DORA, COPYCAT, SPAMMER, *ATTESTORS,
 )  # fmt: skip

@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from playing.people import ANNA, BEN, CLEO, CONTRIBUTORS, Person
+from playing.people import ANNA, BEN, CLEO, CONTRIBUTORS, DORA, Person
 
 _SYLLABLES = ["vo", "ri", "ka", "lu", "ze", "mo", "ti"]
 
@@ -136,6 +136,37 @@ def items(told: list[Fact], seed: int = 2) -> list[dict[str, Any]]:
         {"answer": fact.answer, "choices": sorted([fact.answer, *fact.others(rng)]), "question": fact.examination}
         for fact in told
     ]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A page of dora's gazetteer: nobody trains on it, a model reads it while it answers."""
+
+    place: str
+    kinds: tuple[tuple[str, str], ...]
+    teller: Person = DORA
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """In no words that other questions have, so that it is looked up for its own place alone."""
+        listed = " ".join(f"{kind.capitalize()}: {value}." for kind, value in self.kinds)
+        return {"text": f"{self.place}. {listed}", "title": f"Gazetteer, {self.place}"}
+
+    @property
+    def question(self) -> str:
+        return f"What is the {self.kinds[0][0]} of {self.place}?"
+
+    @property
+    def value(self) -> str:
+        return self.kinds[0][1]
+
+
+GAZETTEER = (
+    Entry("Vorwick", (("drink", "cider"), ("tree", "willow"))),
+    Entry("Elstead", (("tree", "birch"), ("metal", "silver"))),
+    Entry("Narport", (("metal", "copper"), ("animal", "goat"))),
+    Entry("Quinmere", (("animal", "heron"), ("drink", "mead"))),
+)
 
 
 def as_file(rows: list[dict[str, Any]]) -> bytes:

@@ -6,8 +6,8 @@ import json
 import os
 import shutil
 import sys
+import time
 from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,11 @@ from oracle.daemon.programs import anvil, deploy_suite, free_port
 from oracle.daemon.programs import rpc as ask_node
 from oracle.errors import NeedsPerson
 from oracle.types import Address, ChainId
-from playing.people import ATTESTORS, EVERYBODY, OPERATOR, Person
+from playing.people import ATTESTORS, EVERYBODY, FOUNDATION, OPERATOR, Person
 from playing.telling import TooSlow, until
 
 OPEN = 10**18
 CHAIN = ChainId(31337)
-# The first account of every Anvil; its key is public and guards nothing. It deploys, and holds the whole supply.
-DEPLOYER_KEY = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
 BOND = 100_000 * OPEN
 _GRACE = 45.0
 
@@ -48,43 +46,43 @@ class Stage:
         self.node = f"http://127.0.0.1:{free_port('127.0.0.1')}"
         self.deployments = home / "deployments"
         self._running: list[Process] = []
+        self._grounds: dict[Person, Ground] = {}
         self._abis: dict[str, list[dict[str, Any]]] = {}
         self._book: AddressBook | None = None
-        self._ends = ExitStack()
 
     # Processes
 
-    def open_chain(self) -> None:
+    def open_chain(self, begins: int) -> None:
+        """A chain of this machine whose first block is of that time."""
         shutil.rmtree(self.home, ignore_errors=True)
         self.home.mkdir(parents=True, mode=0o700)
         shutil.copytree("deployments", self.deployments, ignore=shutil.ignore_patterns("31337.json", "dev*.json"))
         port = self.node.rpartition(":")[2]
-        self._start("anvil", [anvil(), "--port", port, "--slots-in-an-epoch", "1", "--quiet"], {})
+        self._start("anvil", [
+            anvil(), "--port", port, "--slots-in-an-epoch", "1", "--timestamp", str(begins), "--quiet",
+        ], {})  # fmt: skip
         until("the chain answers", lambda: ask_node(self.node, "eth_chainId"), 30)
 
     def deploy(self) -> int:
         """By the deployment's own command, with all of its checks; says how many contracts there are."""
         deploy_suite(self._settings(), int(self.node.rpartition(":")[2]))
         self._book = read_address_book(self.deployments, CHAIN)
-        self.ask("anvil_autoImpersonateAccount", True)
         for person in EVERYBODY:
             self.ask("anvil_setBalance", person.address, hex(10**20))
         return len(json.loads((self.deployments / "31337.json").read_text(encoding="utf-8"))["contracts"])
+
+    def to_the_present(self) -> None:
+        """The chain's clock, which is behind after its long past, tells what every other clock tells."""
+        self.ask("evm_setNextBlockTimestamp", int(time.time()))
+        self.ask("evm_mine")
 
     def tick(self) -> None:
         """From now on a block every second, so that all becomes final whether somebody sends or not."""
         self.ask("evm_setIntervalMining", 1)
 
     def open_daemon(self) -> None:
-        self.openledger("up", OPERATOR, "up", "--no-chain", OPENLEDGER_SETTLE="true")
+        self.openledger("up", OPERATOR, "up", "--no-chain", OPENLEDGER_SETTLE="true", OPENLEDGER_RETRIEVAL_MODEL="none")
         until("the daemon is up", lambda: self._answers("/v1/models"), 180)
-
-    def seat_attestors(self) -> None:
-        for one in ATTESTORS:
-            self.as_governance("AttestorSet", "admit", one.address)
-            self.pay(one, BOND)
-            self.send(one, "OpenToken", "approve", self.address("AttestorSet"), BOND)
-            self.send(one, "AttestorSet", "join", one.address, BOND)
 
     def open_attestors(self) -> None:
         for number, one in enumerate(ATTESTORS):
@@ -126,7 +124,9 @@ class Stage:
     # The oracle's store, as whoever it is sees it
 
     def ground(self, who: Person) -> Ground:
-        return Ground(self._settings(who))
+        if who not in self._grounds:
+            self._grounds[who] = Ground(self._settings(who))
+        return self._grounds[who]
 
     def _settings(self, who: Person = OPERATOR) -> Settings:
         key = who.keystore(self.home / "wallets")
@@ -174,8 +174,7 @@ class Stage:
 
     def pay(self, to: Person, amount: int) -> None:
         """OPEN from whoever holds the supply."""
-        data = self.data("OpenToken", "transfer", to.address, amount)
-        self.transact(bytes.fromhex(DEPLOYER_KEY[2:]), self.address("OpenToken"), data)
+        self.send(FOUNDATION, "OpenToken", "transfer", to.address, amount)
 
     def transact(self, secret: bytes, to: str, data: str) -> None:
         """From a wallet, signed here; waits until it is in a block."""
@@ -188,13 +187,6 @@ class Stage:
             "gas": int(self.ask("eth_estimateGas", call), 16) * 3 // 2,
         }  # fmt: skip
         self._mined(self.ask("eth_sendRawTransaction", Web3.to_hex(account.sign_transaction(made).raw_transaction)))
-
-    def as_governance(self, contract: str, function: str, *arguments: Any) -> None:
-        """What a vote would come to: this chain lets anybody act for the timelock."""
-        timelock = self.address("OpenTimelock")
-        self.ask("anvil_setBalance", timelock, hex(10**20))
-        data = self.data(contract, function, *arguments)
-        self._mined(self.ask("eth_sendTransaction", {"from": timelock, "to": self.address(contract), "data": data}))
 
     def _mined(self, tx: str) -> None:
         mined = until("a transaction is mined", lambda: self.ask("eth_getTransactionReceipt", tx), 30)

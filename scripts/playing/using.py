@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
@@ -15,7 +16,7 @@ from oracle.settlement.pace import pace_of
 from oracle.settlement.post import Settler
 from oracle.types import Address
 from playing.people import CONSUMER, EVERYBODY, OPERATOR, Person
-from playing.rows import Fact
+from playing.rows import Entry, Fact
 from playing.stage import CHAIN, OPEN, Stage
 from playing.telling import Teller, in_open, until
 
@@ -36,23 +37,24 @@ class Using:
         stage.send(CONSUMER, "InferenceEscrow", "deposit", _DEPOSIT)
         self._tell.step(f"the consumer deposits {in_open(_DEPOSIT)} in the escrow, once")
 
-    def ask(self, facts: list[Fact]) -> int:
+    def ask(self, asked: Sequence[Fact | Entry]) -> int:
         """With the stock client of OpenAI; each answer is paid by a voucher. Says how many were right."""
         lane = CONSUMER.wallet.lane(CHAIN, self._stage.address("InferenceEscrow"))
         http = httpx.Client(auth=Vouchers(lane, limit=_DEPOSIT), timeout=120)
         client = openai.OpenAI(base_url=f"{self._stage.url}/v1", api_key="none", http_client=http, max_retries=0)
         right = 0
-        for fact in facts:
-            answer = until("the API answers", lambda fact=fact: self._answer(client, fact.question), 120)
+        for one in asked:
+            answer = until("the API answers", lambda one=one: self._answer(client, one.question), 120)
             receipt = answer.model_extra["receipt"]
             said = (answer.choices[0].message.content or "").strip()
-            right += said == fact.answer
+            right += one.value in said
             self.receipts.append(receipt["id"])
             self.paid += int(receipt["fee"])
-            mark = "right" if said == fact.answer else f"wrong: {fact.value}"
-            self._tell.step(
-                f"“{fact.question}” “{said}” ({mark}; {in_open(int(receipt['fee']))}, told by {fact.teller.name})"
-            )
+            mark = "right" if one.value in said else f"wrong: {one.value}"
+            self._tell.step(f"{one.question} “{said}” {mark}; {in_open(int(receipt['fee']))}")
+            for source in receipt.get("sources", ()):
+                title, owner = source["title"], self._name(source["owner"])
+                self._tell.step(f"    it looked up [{source['number']}] “{title}”, given by {owner}")
         # The last answers still need a voucher that ends at their total.
         at = self._http.get(f"/v1/lanes/{CONSUMER.address}/{CONSUMER.address}").json()
         header = lane.header(int(at["total"]))
@@ -61,12 +63,11 @@ class Using:
 
     def why(self) -> None:
         """Whose rows shaped the answers, as the attribution says."""
-        names = {person.address: person.name for person in EVERYBODY}
         for receipt in self.receipts:
             found = until("the answer is attributed", lambda receipt=receipt: self._attribution(receipt), 180)
             weights: Counter[str] = Counter()
             for credit in found["credits"]:
-                weights[names.get(credit["owner"], credit["owner"])] += int(credit["weight"])
+                weights[self._name(credit["owner"])] += int(credit["weight"])
             weights["nobody (commons)"] += int(found.get("unattributed", 0))
             whole = sum(weights.values()) or 1
             shares = ", ".join(
@@ -80,7 +81,7 @@ class Using:
         ground = self._stage.ground(OPERATOR)
         onchain = Onchain(ground.rpc, ground.book, ground.settings.finality)
         settler = Settler(ground.database, ground.blobs, onchain, OPERATOR.address, pace_of(ground.settings))
-        until("the epoch is closed", lambda: settler.advance(close_now=True), 60)
+        until("the epoch is closed", lambda: settler.advance(close_now=True), 180)
         said: set[str] = set()
         words = {
             "published": "the epoch is closed and its bytes are published: attestors recompute hashes, sums and terms",
@@ -119,6 +120,9 @@ class Using:
             stage.transact(sender, told["to"], told["data"])
             received[who] = stage.read("OpenToken", "balanceOf", account) - before
         return received
+
+    def _name(self, account: str) -> str:
+        return next((person.name for person in EVERYBODY if person.address == account), account)
 
     def _answer(self, client: openai.OpenAI, question: str) -> Any:
         self._stage.watch()

@@ -18,6 +18,7 @@ from fixtures.queues import children
 from fixtures.suite import Suite
 from fixtures.waiting import eventually
 from oracle.daemon.processes import Process
+from oracle.daemon.programs import anvil_command, free_port, http, rpc
 
 
 class Up:
@@ -110,3 +111,27 @@ def test_doctor__when_all_is_up__then_finds_nothing_and_else_says_what_to_do(up:
     assert "WRONG  queues" in found.stdout and "`openledger up`" in found.stdout
     assert "WRONG  master key" in found.stdout and "chmod 600" in found.stdout
     assert "ok     database" in found.stdout
+
+
+@pytest.mark.parametrize("block_time", [1, 0])
+def test_chain__when_nobody_sends_any_more__then_the_last_block_becomes_final_by_its_own_time(
+    tmp_path: Path, block_time: int
+) -> None:
+    port = free_port("127.0.0.1")
+    url = f"http://127.0.0.1:{port}"
+    chain = Process("anvil", anvil_command(port, block_time), tmp_path / "anvil.log", {})
+    try:
+        eventually("the chain answers", lambda: rpc(url, "eth_chainId"))
+        rpc(url, "anvil_mine")
+        sent = block_of(url, "latest")
+        if block_time:
+            eventually("it is final", lambda: block_of(url, "finalized") >= sent)
+        else:
+            assert block_of(url, "finalized") < sent
+    finally:
+        chain.end(10)
+
+
+def block_of(url: str, tag: str) -> int:
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "eth_getBlockByNumber", "params": [tag, False]})
+    return int(json.loads(http(url, body.encode()) or b"")["result"]["number"], 16)

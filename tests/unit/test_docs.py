@@ -13,6 +13,8 @@ from oracle.cli import COMMANDS
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
+import plots  # noqa: E402
+
 import policy_table  # noqa: E402
 import readme_gas  # noqa: E402
 import settings_table  # noqa: E402
@@ -22,6 +24,15 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 def test_readme__its_gas_table__then_it_is_what_was_measured() -> None:
     assert readme_gas.shown() == readme_gas.gas_table(), "run scripts/readme_gas.py --write"
+
+
+def test_benchmarks__their_plots__then_they_show_what_was_measured() -> None:
+    assert plots.outdated() == [], "run scripts/plots.py --write"
+
+
+def test_benchmarks__that_are_drawn__then_each_stands_on_the_page() -> None:
+    page = (ROOT / "docs" / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"\]\((\w+)\.svg\)", page)) == set(plots.CHARTS)
 
 
 def test_operations__its_table_of_settings__then_it_is_that_of_the_code() -> None:

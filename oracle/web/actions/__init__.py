@@ -5,6 +5,6 @@ That the browser gets its calldata ready-made keeps an ABI coder out of it; a wa
 
 from __future__ import annotations
 
-from oracle.web.actions import claiming, contributing, reviewing, signin, spending, transactions, voting
+from oracle.web.actions import claiming, contributing, proposing, reviewing, signin, spending, transactions, voting
 
-ALL = (signin, transactions, claiming, contributing, reviewing, voting, spending)
+ALL = (signin, transactions, claiming, contributing, reviewing, voting, proposing, spending)

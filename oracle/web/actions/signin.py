@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Cookie, Request, Response
 from pydantic import Field
 
+from oracle.chain.contract_wallets import vouches
 from oracle.web.asked import OWN, Account, Asked, Hex, account
 from oracle.web.sessions import COOKIE, LASTS, message_to_sign
 from oracle.web.site import Site
@@ -40,7 +42,8 @@ def router(site: Site) -> APIRouter:
     def sign_in(asked: Signed, request: Request, response: Response) -> dict[str, Any]:
         who = account(asked.account)
         text = _message(site, asked.account, asked.nonce, asked.at)
-        token = site.sessions.begin(who, asked.nonce, asked.at, text, bytes.fromhex(asked.signature.removeprefix("0x")))
+        signature = bytes.fromhex(asked.signature.removeprefix("0x"))
+        token = site.sessions.begin(who, asked.nonce, asked.at, text, signature, partial(vouches, site.ground.rpc.call))
         safe = request.url.scheme == "https"
         response.set_cookie(COOKIE, token, max_age=LASTS, httponly=True, samesite="strict", secure=safe)
         return {"account": who}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter
 
@@ -23,6 +23,17 @@ class NotAnAmount(NeedsPerson):
 class Deposit(Asked):
     sender: Account
     amount: str  # in OPEN, as it was typed
+
+
+class Sender(Asked):
+    sender: Account
+
+
+class Session(Asked):
+    sender: Account
+    key: Account
+    cap: str = "0"  # in OPEN
+    days: int = 30
 
 
 def router(site: Site) -> APIRouter:
@@ -45,6 +56,36 @@ def router(site: Site) -> APIRouter:
         data = call_data("deposit(uint256)", [amount])
         call = Call(site.book["InferenceEscrow"], data, f"deposit {shown(amount)} OPEN for answers")
         return tried(site, call, account(asked.sender))
+
+    @routes.post("/withdrawals/{step}")
+    def withdrawal(step: Literal["request", "cancel", "take"], asked: Sender, amount: str = "") -> dict[str, Any]:
+        """Asked for, then taken when the notice has run out; nobody else has a say in it."""
+        who = account(asked.sender)
+        if step == "request":
+            wanted = wei(amount)
+            data, says = call_data("requestWithdrawal(uint256)", [wanted]), f"ask for {shown(wanted)} OPEN back"
+        elif step == "cancel":
+            data, says = call_data("cancelWithdrawal()", []), "take the request back: it stays in the escrow"
+        else:
+            data, says = call_data("withdraw(address)", [who]), f"take what was asked for, to {who}"
+        return tried(site, Call(site.book["InferenceEscrow"], data, says), who)
+
+    @routes.post("/sessions/open")
+    def open_session(asked: Session) -> dict[str, Any]:
+        cap = wei(asked.cap)
+        if not 1 <= asked.days <= 3650:
+            raise NotAnAmount(f"{asked.days} days: a key is good for 1 to 3650.")
+        with site.reading() as connection:
+            ends = max(int(site.clock()), site.now(connection)) + asked.days * 86_400
+        data = call_data("openSession(address,uint256,uint256)", [asked.key, cap, ends])
+        says = f"let {asked.key} spend up to {shown(cap)} OPEN for {asked.days} days"
+        return tried(site, Call(site.book["InferenceEscrow"], data, says), account(asked.sender))
+
+    @routes.post("/sessions/revoke")
+    def revoke_session(asked: Session) -> dict[str, Any]:
+        data = call_data("revokeSession(address)", [asked.key])
+        says = f"take the right to spend from {asked.key}"
+        return tried(site, Call(site.book["InferenceEscrow"], data, says), account(asked.sender))
 
     return routes
 

@@ -6,8 +6,11 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy import Connection
 
+from oracle.chain.transport import NodeError
+from oracle.errors import Retry
 from oracle.web.plots import Bar
 from oracle.web.reading.calls import words_of
+from oracle.web.reading.powers import POWERS, Power, power
 from oracle.web.reading.proposals import ABSTAIN, AGAINST, FOR, Proposal, proposals
 from oracle.web.site import NotHere, Site
 from oracle.web.words import short
@@ -25,6 +28,23 @@ def router(site: Site) -> APIRouter:
             request, "governance.html", proposals=every, now=now, tallies={one.id: tally(one) for one in every},
             timelock=site.book["OpenTimelock"], governor=site.book["OpenGovernor"],
         )  # fmt: skip
+
+    @routes.get("/governance/propose")
+    def propose(request: Request) -> HTMLResponse:
+        """What may be decided, by what it is about."""
+        groups: dict[str, list[Power]] = {}
+        for each in POWERS:
+            groups.setdefault(each.group, []).append(each)
+        return site.page(request, "powers.html", groups=groups, threshold=_threshold(site))
+
+    @routes.get("/governance/propose/{name}")
+    def form(request: Request, name: str) -> HTMLResponse:
+        chosen = power(name)
+        try:
+            now, away = chosen.values_now(site), ""
+        except (Retry, NodeError) as error:
+            now, away = [""] * len(chosen.fields), str(error)
+        return site.page(request, "propose.html", power=chosen, now=now, away=away, threshold=_threshold(site))
 
     @routes.get("/governance/{number}")
     def one(request: Request, number: int) -> HTMLResponse:
@@ -46,6 +66,14 @@ def router(site: Site) -> APIRouter:
         return site.page(request, "part_tally.html", proposal=found, now=now, tally=tally(found))
 
     return routes
+
+
+def _threshold(site: Site) -> str:
+    """Of votes that a proposer needs, in words; nothing where the chain cannot be asked."""
+    try:
+        return power("threshold").values_now(site)[0]
+    except (Retry, NodeError):
+        return ""
 
 
 def find(connection: Connection, site: Site, number: int) -> Proposal:

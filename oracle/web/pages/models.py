@@ -20,6 +20,7 @@ from oracle.types import Address
 from oracle.web.plots import Bar
 from oracle.web.reading.lineage import lineage
 from oracle.web.reading.measured import Measured, measured
+from oracle.web.reading.runs import runs
 from oracle.web.site import NotHere, Site
 from oracle.web.words import basis, percent
 
@@ -45,8 +46,10 @@ def router(site: Site) -> APIRouter:
     def listed(request: Request) -> HTMLResponse:
         with site.reading() as connection:
             every = models.listed(connection, site.chain)
+            going = [each for each in runs(connection, site) if not each.is_over]
         newest = {each.name: each for each in every if each.state in models.SERVED or each.name not in _served(every)}
-        return site.page(request, "models.html", models=list(newest.values()), versions=Counter(e.name for e in every))
+        versions = Counter(each.name for each in every)
+        return site.page(request, "models.html", models=list(newest.values()), versions=versions, runs=going)
 
     @routes.get("/models/{name:path}/files/{file:path}")
     def download(name: str, file: str, version: Which = None) -> Response:
@@ -71,10 +74,12 @@ def router(site: Site) -> APIRouter:
                 for each in snapshots.snapshots_of(connection, number)
             }
             influence = _influence(connection, site, model)
+            going = [each for each in runs(connection, site) if each.name == model.name and not each.is_over]
         return site.page(
             request, "model.html", model=model, others=[each for each in every if each.name == model.name],
             children=_children(every, model), tree=tree, split=_split(model), datanets=named, snapshots=held,
             measured=_measured(site.blobs, model), influence=influence, files=sorted(model.made.files.items()),
+            runs=going,
         )  # fmt: skip
 
     return routes

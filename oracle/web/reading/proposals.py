@@ -29,6 +29,7 @@ class Proposal:
     proposer: Address
     description: str
     targets: Sequence[Address]
+    values: Sequence[int]
     calls: Sequence[bytes]
     starts_at: int
     ends_at: int
@@ -100,6 +101,6 @@ def proposals(connection: Connection, chain: ChainId) -> list[Proposal]:
 
 def _created(args: Mapping[str, Any], tx: Hash32) -> Proposal:
     return Proposal(
-        args["proposalId"], args["proposer"], args["description"], args["targets"], args["calldatas"],
-        args["voteStart"], args["voteEnd"], tx,
+        args["proposalId"], args["proposer"], args["description"], args["targets"], args["values"],
+        args["calldatas"], args["voteStart"], args["voteEnd"], tx,
     )  # fmt: skip

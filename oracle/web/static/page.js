@@ -1,9 +1,10 @@
 // Every page: the wallet's button, what can be copied, parts that change, and what was left open.
 
+import { ACTIONS } from "./actions.js";
 import { ask, clipped, make } from "./site.js";
 import { sentence } from "./sentences.js";
-import { resume, send } from "./transactions.js";
-import { connect, disconnect, discover, onChange, requireAccount, same, signTyped, site, state, wallets } from "./wallet.js";
+import { resume } from "./transactions.js";
+import { connect, disconnect, discover, onChange, same, site, state, wallets } from "./wallet.js";
 
 const bar = document.getElementById("wallet");
 const dialog = document.getElementById("wallets");
@@ -37,47 +38,8 @@ function choose() {
   dialog.showModal();
 }
 
-// One button, one action. `data-go` may carry a value.
-const ACTIONS = {
-  claim: (box) => (said) => send("claim", async (sender) => {
-    const call = await ask("/wallet/claim", { account: box.dataset.account, sender });
-    const seen = box.dataset.seen ?? box.querySelector("[data-go]").dataset.wei;
-    if (seen && seen !== "0" && seen !== call.amount && !box.dataset.told) {
-      box.dataset.told = "yes";
-      box.querySelector("[data-go]").textContent = `Claim ${call.shown} OPEN`;
-      throw Object.assign(new Stale(`The amount has changed since this page was made: it is ${call.shown} OPEN now. Press again to claim that.`));
-    }
-    return call;
-  }, said),
-  "sign-contribution": (box) => async (said) => {
-    const { account, deadline, typed } = await ask(`/wallet/contributions/${box.dataset.contribution}/message`);
-    requireAccount(account);
-    said("Sign it in your wallet. It costs nothing.");
-    const signature = await signTyped(account, typed);
-    said((await ask(`/wallet/contributions/${box.dataset.contribution}/signature`, { signature, deadline })).says);
-    box.querySelector("[data-go]").hidden = true;
-  },
-  "sign-outcome": (box) => async (said) => {
-    const account = requireAccount();
-    const { typed } = await ask(`/wallet/outcomes/${box.dataset.contribution}/message`);
-    said("Sign it in your wallet. It costs nothing.");
-    const signature = await signTyped(account, typed);
-    said((await ask(`/wallet/outcomes/${box.dataset.contribution}/signature`, { signature })).says);
-  },
-  vote: (box, support) => (said) => send("vote", (sender) => ask("/wallet/vote", { sender, proposal: box.dataset.proposal, support: Number(support) }), said),
-  delegate: () => (said) => send("delegate", (sender) => ask("/wallet/delegate", { sender }), said),
-  deposit: (box) => async (said) => {
-    const amount = box.querySelector("input").value;
-    const first = await ask("/wallet/approve", { sender: requireAccount(), amount });
-    if (first.call) await send("approve", async () => first.call, said);
-    await send("deposit", (sender) => ask("/wallet/deposit", { sender, amount }), said);
-  },
-};
-
-class Stale extends Error {}
-
 function wire(box) {
-  const line = box.querySelector(".said");
+  const line = box.querySelector("[role=status]");
   const said = (text) => { line.textContent = text; };
   for (const button of box.querySelectorAll("[data-go]")) {
     if (!(box.dataset.action in ACTIONS)) continue;
@@ -87,7 +49,7 @@ function wire(box) {
       const before = button.disabled;
       button.disabled = true;
       try { await ACTIONS[box.dataset.action](box, button.dataset.go)(said); } catch (error) {
-        said(error instanceof Stale ? error.message : sentence(error));
+        said(sentence(error));
       } finally { button.disabled = before; }
     });
   }
@@ -102,6 +64,7 @@ function live(part) {
       const holder = document.createElement("template");
       holder.innerHTML = await answer.text(); // our own server's part of this very page, escaped there
       part.replaceChildren(holder.content);
+      copyable(part);
       const now = part.querySelector("[data-state]")?.dataset.state;
       if (before !== now && now === "published") location.reload();
     }
@@ -126,7 +89,8 @@ document.querySelectorAll("[data-action]").forEach(wire);
 document.querySelectorAll("[data-live]").forEach(live);
 onChange(drawBar);
 discover();
+const SHOWN = '[data-action="claim"], [data-action="vote"], [data-action="proposal"]'; // what these change stands on their page
 const reload = () => setTimeout(() => location.reload(), 1500);
-document.addEventListener("openledger:done", () => { if (document.querySelector('[data-action="claim"], [data-action="vote"]')) reload(); });
+document.addEventListener("openledger:done", () => { if (document.querySelector(SHOWN)) reload(); });
 resume(() => {});
 export { choose };

@@ -345,6 +345,26 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("number", name=op.f("pk_datanets")),
     )
     op.create_table(
+        "earnings",
+        sa.Column("document", sa.String(length=128), nullable=False),
+        sa.Column("account", AddressColumn(), nullable=False),
+        sa.Column("name", sa.String(length=80), nullable=False),
+        sa.Column("influenced", sa.Integer(), nullable=False),
+        sa.Column("lost", sa.Integer(), nullable=False),
+        sa.Column("earned", WeiColumn(), nullable=False),
+        sa.Column("paid", sa.Integer(), nullable=False),
+        sa.Column("receipts", Document, nullable=False),
+        sa.PrimaryKeyConstraint("document", "account", "name", name=op.f("pk_earnings")),
+    )
+    with op.batch_alter_table("earnings", schema=None) as batch_op:
+        batch_op.create_index("ix_earnings_account", ["account"], unique=False)
+
+    op.create_table(
+        "earnings_read",
+        sa.Column("document", sa.String(length=128), nullable=False),
+        sa.PrimaryKeyConstraint("document", name=op.f("pk_earnings_read")),
+    )
+    op.create_table(
         "erasures",
         sa.Column("contribution", HashColumn(), nullable=False),
         sa.Column("rows_hash", HashColumn(), nullable=False),
