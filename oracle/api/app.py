@@ -51,7 +51,7 @@ def create(settings: Settings, make_engine: MakeEngine | None = None) -> FastAPI
     @asynccontextmanager
     async def living(app: FastAPI) -> AsyncIterator[None]:
         yield
-        front.close()
+        await front.close()
 
     app = FastAPI(title="OpenLedger", version=__version__, docs_url=None, redoc_url=None, lifespan=living)
     app.state.front = front
