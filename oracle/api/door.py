@@ -55,6 +55,11 @@ class Paying:
     extra: Extra | None = None
     keyed: bool = False
 
+    @property
+    def fresh(self) -> bool:
+        """Neither a key nor a payment names it: nobody can have asked for it before."""
+        return not self.keyed and self.payment is None
+
 
 class Once(Protocol):
     """Payments for a single call."""
@@ -133,7 +138,7 @@ class Door:
         shop = self.shop
         return await shop.writer.do(
             lambda connection: shop.ledger.reserve(
-                connection, paying.identity, ready.asked.digest, paying.payer, ready.most, now
+                connection, paying.identity, ready.asked.digest, paying.payer, ready.most, now, paying.fresh
             )
         )
 

@@ -69,10 +69,14 @@ class Ledger:
         self._written: set[Hash32] = set()
 
     def reserve(
-        self, connection: Connection, identity: Hash32, request: Hash32, payer: Payer, most: Wei, now: Timestamp
-    ) -> Reserved:
-        """Raises Refusal where it cannot be paid. The highest voucher is safe when this is committed."""
-        before = calls.find_call(connection, self.chain, identity)
+        self, connection: Connection, identity: Hash32, request: Hash32, payer: Payer, most: Wei, now: Timestamp,
+        fresh: bool = False,
+    ) -> Reserved:  # fmt: skip
+        """Raises Refusal where it cannot be paid. The highest voucher is safe when this is committed.
+
+        `fresh`: the identity was drawn at random for this call; there can be none before it.
+        """
+        before = None if fresh else calls.find_call(connection, self.chain, identity)
         if before is not None:
             if before.request != request or before.lane != payer.lane:
                 raise Refusal(

@@ -35,9 +35,9 @@ from oracle.store import owing  # noqa: E402
 from oracle.types import ChainId  # noqa: E402
 from report import Report, command_line, text_table  # noqa: E402
 
-CONSUMERS = 32
+CONSUMERS = 64
 AHEAD = 10**15
-OVERLOAD = 10
+OVERLOAD = 10  # times as many callers as are let in
 
 
 class Server:
