@@ -207,5 +207,4 @@ def _again(content: bytes, asked: Asked) -> Response:
 def _receipt(door: Door, running: Running, signed: Signed | None) -> dict[str, Any] | None:
     if signed is None:
         return None
-    told = shapes.signed_json(signed, door.shop.operator.signer.address, running.offer.base.id)
-    return told | ({"sources": list(running.sources)} if running.sources else {})
+    return shapes.signed_json(signed, door.shop.operator.signer.address, running.offer.base.id)

@@ -66,6 +66,16 @@ def dressed(shop: Shop, said: dict[str, Any]) -> dict[str, Any]:
     return said
 
 
+def with_texts(shop: Shop, passages: list[dict[str, Any]]) -> None:
+    """The text beside each passage that may still be seen; none beside the others."""
+    given = {name: _contribution(shop, name) for name in {each["contribution"] for each in passages}}
+    wanted = {each["row"].removeprefix("0x") for each in passages}
+    texts = _texts(shop, [one for one in given.values() if one is not None], wanted)
+    for each in passages:
+        found = texts.get(each["row"].removeprefix("0x"))
+        each["text"] = None if found is None else found[0][:_LONGEST_TEXT]
+
+
 def _contribution(shop: Shop, name: str) -> Contribution | None:
     try:
         with shop.ground.database.reading() as connection:

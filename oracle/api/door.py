@@ -105,7 +105,10 @@ class Door:
         """The call, or what the same call was answered before. Raises Refusal where it is not run."""
         shop, now = self.shop, Timestamp(int(time.time()))
         paying = await self._paying(request, ready, now)
-        conditions = held(ready.asked.conditions, ready.offer, ready.most, paying.payment)
+        looked = ready.seen.retrieval
+        conditions = held(
+            ready.asked.conditions, ready.offer, ready.most, paying.payment, None if looked is None else looked.document
+        )
         consumer = paying.payer.lane.consumer if paying.payment is None else paying.payment["payer"]
         self.wallets.count(consumer if consumer != NOBODY else f"address {_address(request)}")
         await self._wait_for(paying.identity)
@@ -126,7 +129,7 @@ class Door:
             ready.asked, ready.offer, ready.words, ready.prompt, ready.limit, reserved.call, paying.payer,
             paying.session, conditions, shop.operator, shop.ledger, shop.writer, shop.engine,
             float(shop.settings.call_seconds), extra=paying.extra, passages=ready.seen.passages,
-            sources=ready.seen.sources,
+            retrieval=None if looked is None else looked.told,
         )  # fmt: skip
         running.done = lambda: self._over(paying.identity, over)
         if paying.keyed:
