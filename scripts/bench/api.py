@@ -37,7 +37,7 @@ from report import Report, command_line, text_table  # noqa: E402
 
 CONSUMERS = 64
 AHEAD = 10**15
-OVERLOAD = 10  # times as many callers as are let in
+LET_IN, OVERLOAD = 4, 10  # ten times as many callers as are let in
 
 
 class Server:
@@ -106,11 +106,12 @@ def timed(server: Server, consumers: list[Consumer], requests: int, pay: bool = 
 def run(requests: int, seed: int, profile: Path | None) -> tuple[dict[str, float], list[dict[str, Any]]]:
     rows: list[dict[str, Any]] = []
     cpu: dict[str, float] = {}
-    few = min(requests, 4_000)
+    requests -= requests % (10 * CONSUMERS)  # each consumer makes as many calls as the others
+    few = min(requests, 60 * CONSUMERS)
     for name, bare in (("bare", True), ("paid", False)):
         with server(bare, profile if not bare else None) as one:
             people = one.people(seed)
-            asyncio.run(drive(one.port, people, few // 8, not bare))  # warm
+            asyncio.run(drive(one.port, people, 10 * CONSUMERS, not bare))  # warm
             seen, used = timed(one, people, few, not bare)
             cpu[name] = 1000 * used / few
             rows.append(_row(name, seen, used, few))
@@ -119,10 +120,10 @@ def run(requests: int, seed: int, profile: Path | None) -> tuple[dict[str, float
                 memory, grown = _grow(one, people, requests)
                 rows.append({"what": f"memory over {requests} calls", **memory})
                 _require_honest(one, people)
-    with server(calls_at_once=4) as one:
-        crowd = one.people(seed) + one.people(seed + 1)[: CONSUMERS // 4]
+    with server(calls_at_once=LET_IN) as one:
+        crowd = one.people(seed)[: OVERLOAD * LET_IN]
         seen, used = timed(one, crowd, few)
-        rows.append(_row(f"{OVERLOAD}× overload: {len(crowd)} at once where 4 are let in", seen, used, few))
+        rows.append(_row(f"{OVERLOAD}× overload: {len(crowd)} at once where {LET_IN} are let in", seen, used, few))
         refused = 1000 * seen.quantile(429, 0.5)
         assert set(seen.statuses) == {200, 429}, seen.statuses
     figures = {
@@ -173,7 +174,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, help="for the growth of memory; 100,000 unless told")
     parser.add_argument("--profile", type=Path, help="where cProfile writes what the paid server did")
     options = parser.parse_args()
-    requests = options.requests or (2_000 if options.quick else 100_000)
+    requests = options.requests or (1_920 if options.quick else 100_000)
     figures, rows = run(requests, options.seed, options.profile)
     print(text_table(("figure", "value"), [(name, f"{value:g}") for name, value in figures.items()]))
     for row in rows:
@@ -185,7 +186,7 @@ def main() -> None:
             "--seed": options.seed,
             "--requests": options.requests,
         }
-        versions = {name: version(name) for name in ("fastapi", "uvicorn", "sqlalchemy", "coincurve")}
+        versions = {name: version(name) for name in ("fastapi", "uvicorn", "uvloop", "httptools", "sqlalchemy", "coincurve")}
         report = Report(
             "api", command_line("scripts/bench/api.py", told), versions, options.seed, options.quick, figures, rows
         )
