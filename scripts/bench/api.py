@@ -186,7 +186,9 @@ def main() -> None:
             "--seed": options.seed,
             "--requests": options.requests,
         }
-        versions = {name: version(name) for name in ("fastapi", "uvicorn", "uvloop", "httptools", "sqlalchemy", "coincurve")}
+        versions = {
+            name: version(name) for name in ("fastapi", "uvicorn", "uvloop", "httptools", "sqlalchemy", "coincurve")
+        }
         report = Report(
             "api", command_line("scripts/bench/api.py", told), versions, options.seed, options.quick, figures, rows
         )
