@@ -37,6 +37,7 @@ from report import Report, command_line, text_table  # noqa: E402
 
 CONSUMERS = 64
 AHEAD = 10**15
+SHAPING = ("fastapi", "uvicorn", "uvloop", "httptools", "sqlalchemy", "coincurve")
 LET_IN, OVERLOAD = 4, 10  # ten times as many callers as are let in
 
 
