@@ -76,6 +76,8 @@ class Ledger:
 
         `fresh`: the identity was drawn at random for this call; there can be none before it.
         """
+        # Locks the consumer first: whoever asks the same in another process is seen then.
+        states = calls.lanes_of(connection, self.chain, payer.lane.consumer) if payer.lane.consumer != NOBODY else {}
         before = None if fresh else calls.find_call(connection, self.chain, identity)
         if before is not None:
             if before.request != request or before.lane != payer.lane:
@@ -88,7 +90,6 @@ class Ledger:
                 raise Refusal(
                     409, "call_in_progress", "the same call is running; ask again when it is done", retry_after=1
                 )
-        states = calls.lanes_of(connection, self.chain, payer.lane.consumer) if payer.lane.consumer != NOBODY else {}
         state = states.get(payer.lane.key) or LaneState(payer.lane, Wei(0), Wei(0), 0)
         changed = self.shown(state, payer.vouchers)
         if most and payer.limited:
@@ -180,10 +181,13 @@ class Ledger:
                     f"{lane.unsigned} answers wait for a voucher over exactly {lane.total} wei; sign it first",
                     total=lane.total, needed=needed, cumulative=lane.total,
                 )  # fmt: skip
-            if lane.signed < needed:
+            # Of those shown with this very call: what was settled is public, and must not open what its owner signed
+            # later; and what was shown long ago may have ended.
+            shown = max((voucher.cumulative for voucher in payer.vouchers), default=Wei(0))
+            if shown < needed:
                 raise unpaid(
-                    "voucher_too_low", f"this call may need a voucher over {needed} wei; the highest is {lane.signed}",
-                    total=lane.total, needed=needed, signed=lane.signed,
+                    "voucher_too_low", f"this call may need a voucher over {needed} wei; the highest shown is {shown}",
+                    total=lane.total, needed=needed, signed=shown,
                 )  # fmt: skip
         totals = {key: state.total for key, state in states.items()}
         left = account.left(totals, sum(running.values()))
