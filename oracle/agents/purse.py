@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from oracle.agents.calling import Api
+from oracle.client.paying import OverLimit, sums
 from oracle.client.wallet import Wallet
 from oracle.errors import NeedsPerson
 from oracle.types import Address, ChainId, Wei
@@ -14,7 +15,7 @@ from oracle.types import Address, ChainId, Wei
 OPEN = 10**18
 
 
-class OverTheCap(NeedsPerson):
+class OverTheCap(OverLimit):
     """The call may cost more than is left."""
 
 
@@ -60,14 +61,14 @@ class VoucherPurse:
                 f"the API takes vouchers of {escrow} on chain {chain}; this wallet signs for {self.escrow} on chain"
                 f" {self.chain} alone"
             )
-        wanted = total + most
-        if wanted > self.cap:
+        try:
+            signed = sums(total, total + most, self.cap)
+        except OverLimit:
             raise OverTheCap(
                 f"the call may cost {most / OPEN:g} OPEN, and {total / OPEN:g} of the cap of {self.cap / OPEN:g} are"
                 " spent; ask for fewer tokens, or have the person raise the cap"
-            )
-        # What was delivered is settled by a voucher that ends there; what may be delivered is promised by another.
-        return self.wallet.lane(chain, escrow).header(*sorted({total, wanted}))
+            ) from None
+        return self.wallet.lane(chain, escrow).header(*signed)
 
 
 @dataclass(frozen=True)

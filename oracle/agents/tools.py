@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Any, TypeVar
 
 from mcp.server.mcpserver import MCPServer
@@ -12,9 +12,9 @@ from mcp.server.mcpserver.exceptions import ToolError
 from oracle import __version__
 from oracle.agents.calling import Api
 from oracle.agents.purse import OPEN, Purse
-from oracle.agents.verifying import Heard, verified
+from oracle.client.receipts import Check, Heard, checks
 from oracle.errors import NeedsPerson, OpenLedgerError
-from oracle.types import Wei
+from oracle.types import Address, ChainId, Wei
 
 _INSTRUCTIONS = (
     "OpenLedger serves specialised language models and pays the people whose data made them. Ask list_models what there"
@@ -93,10 +93,10 @@ class Tools:
         """Recomputes a receipt here: its hash, the operator's signature, the sum; and, where this session asked the
         question, that it is about that question and that answer."""
         told = await self._asked(self._api.get(f"/receipts/{receipt_id}"))
-        checks = verified(told, self._operator, self._heard.get(receipt_id))
+        found = verified(told, self._operator, self._heard.get(receipt_id))
         return {
-            "valid": all(check.holds for check in checks) and told.get("id") == receipt_id,
-            "checks": [vars(check) for check in checks],
+            "valid": all(check.holds for check in found) and told.get("id") == receipt_id,
+            "checks": [vars(check) for check in found],
             "fee_in_open": _open(told.get("fee", "0")),
             "state": told.get("state"),
             "batch": told.get("batch"),
@@ -112,6 +112,16 @@ class Tools:
         self._heard[receipt["id"]] = Heard(prompt, outputs, bytes.fromhex(receipt["salt"][2:]))
         if len(self._heard) > _REMEMBERED:
             self._heard.popitem(last=False)
+
+
+def verified(told: Mapping[str, Any], operator: str | None = None, heard: Heard | None = None) -> list[Check]:
+    """`told` is what /v1/receipts/ID answers; the operator's account is compared where the caller knows it."""
+    try:
+        chain, escrow = ChainId(int(told["chain"])), Address(told["escrow"])
+        signer = Address(operator or told["operator"])
+    except (KeyError, ValueError, TypeError) as error:
+        return [Check("form", False, f"not a receipt: {type(error).__name__} {error}")]
+    return checks(told, chain, escrow, signer, heard)
 
 
 def server(api: Api, purse: Purse, operator: str | None = None) -> MCPServer[Any]:

@@ -81,16 +81,7 @@ class Streamed(StreamingResponse):
 async def _whole(door: Door, request: Request, running: Running, shape: Shape) -> Response:
     """Nothing is delivered before all is: whoever goes away meanwhile pays nothing."""
     try:
-        reading = asyncio.ensure_future(_read(running, shape))
-        gone = asyncio.ensure_future(_gone(request))
-        try:
-            await asyncio.wait((reading, gone), return_when=asyncio.FIRST_COMPLETED)
-            if not reading.done():
-                raise Refusal(499, "client_closed", "the client went away")
-            await reading
-        finally:
-            gone.cancel()
-            reading.cancel()
+        await _unless_gone(request, _read(running, shape))
         if running.failure is not None:
             raise running.failure
         signed = await running.settle()
@@ -114,9 +105,29 @@ async def _read(running: Running, shape: Shape) -> None:
         shape.note(piece)
 
 
-async def _gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+async def _unless_gone(request: Request, reading: Awaitable[None]) -> None:
+    """Raises Refusal as soon as nobody is there any more who would read it."""
+    this = asyncio.current_task()
+    assert this is not None
+    left = False
+
+    async def watch() -> None:
+        nonlocal left
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        left = True
+        this.cancel()
+
+    watching = asyncio.ensure_future(watch())
+    try:
+        await reading
+    except asyncio.CancelledError:
+        if not left:
+            raise
+        this.uncancel()
+        raise Refusal(499, "client_closed", "the client went away") from None
+    finally:
+        watching.cancel()
 
 
 async def _stream(door: Door, running: Running, shape: Shape) -> Response:
@@ -196,5 +207,4 @@ def _again(content: bytes, asked: Asked) -> Response:
 def _receipt(door: Door, running: Running, signed: Signed | None) -> dict[str, Any] | None:
     if signed is None:
         return None
-    told = shapes.signed_json(signed, door.shop.operator.signer.address, running.offer.base.id)
-    return told | ({"sources": list(running.sources)} if running.sources else {})
+    return shapes.signed_json(signed, door.shop.operator.signer.address, running.offer.base.id)

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from oracle.api.shop import Shop
+from oracle.datanets.erasing import erased_rows
 from oracle.datanets.kinds import Kind
 from oracle.datanets.limits import DEFAULT
 from oracle.datanets.rowsfile import chunks_of
@@ -66,6 +67,16 @@ def dressed(shop: Shop, said: dict[str, Any]) -> dict[str, Any]:
     return said
 
 
+def with_texts(shop: Shop, passages: list[dict[str, Any]]) -> None:
+    """The text beside each passage that may still be seen; none beside the others."""
+    given = {name: _contribution(shop, name) for name in {each["contribution"] for each in passages}}
+    wanted = {each["row"].removeprefix("0x") for each in passages}
+    texts = _texts(shop, [one for one in given.values() if one is not None], wanted)
+    for each in passages:
+        found = texts.get(each["row"].removeprefix("0x"))
+        each["text"] = None if found is None else found[0][:_LONGEST_TEXT]
+
+
 def _contribution(shop: Shop, name: str) -> Contribution | None:
     try:
         with shop.ground.database.reading() as connection:
@@ -80,16 +91,22 @@ def _licence(shop: Shop, given: Contribution) -> str:
 
 
 def _texts(shop: Shop, given: Iterable[Contribution], wanted: set[str]) -> dict[str, tuple[str, Contribution]]:
-    """Of rows that everybody may read: those of a private datanet stay sealed, erased ones are gone."""
+    """Of rows that everybody may read: those of a private datanet stay sealed, and one is gone as soon as its owner
+    has asked for its erasure."""
     found: dict[str, tuple[str, Contribution]] = {}
     for one in given:
         if one.private or one.erased or one.blob is None or not wanted - found.keys():
             continue
+        with shop.ground.database.reading() as connection:
+            gone = erased_rows(connection, one)
+        if gone is None:
+            continue
+        hidden = {row.hex() for row in gone}
         try:
             with shop.ground.stores.rows(shop.ground.blobs, one.blob, None) as content:
                 for chunk in chunks_of(content, Kind(one.kind), DEFAULT.row_bytes):
                     for name, text in zip(chunk.hashes, chunk.texts, strict=True):
-                        if text and name.hex() in wanted:
+                        if text and name.hex() in wanted and name.hex() not in hidden:
                             found[name.hex()] = (text, one)
                     if chunk.first > _MOST_ROWS or not wanted - found.keys():
                         break

@@ -99,13 +99,14 @@ class Running:
     remember: Remember | None = None
     extra: Extra | None = None
     passages: tuple[Passage, ...] = ()
-    sources: tuple[dict[str, Any], ...] = ()
+    retrieval: Callable[[str], dict[str, Any]] | None = None  # what is told of the passages, by the answer's text
     choices: list[Unfolding] = field(default_factory=list)
     reasons: dict[int, str] = field(default_factory=dict)
     delivered: int = 0  # tokens
     failure: Refusal | None = None
     signed: Signed | None = None
     done: Callable[[], None] = lambda: None
+    _settling: asyncio.Task[Signed | None] | None = None
 
     async def pieces(self) -> AsyncGenerator[Piece]:
         """Raises Refusal where nothing came; later failures end the answer and stand in `failure`."""
@@ -173,7 +174,9 @@ class Running:
 
     async def settle(self) -> Signed | None:
         """Charges what was delivered, once, even if whoever waits for it goes away. None where nothing was."""
-        return await asyncio.shield(asyncio.ensure_future(self._settle()))
+        if self._settling is None or (self._settling.done() and self.signed is None):
+            self._settling = asyncio.ensure_future(self._settle())
+        return await asyncio.shield(self._settling)
 
     async def _settle(self) -> Signed | None:
         if self.signed is not None:

@@ -15,16 +15,16 @@ from oracle.api.refusals import Refusal
 from oracle.api.texts import Words
 from oracle.errors import OpenLedgerError
 from oracle.settlement.hashing import NOTHING, keccak
+from oracle.settlement.parties import bonds_at_stake, terms_of
 from oracle.settlement.receipts import terms_hash
 from oracle.settlement.shares import require_sound
 from oracle.store import models
 from oracle.store.blobs import Blobs
 from oracle.store.database import Database
 from oracle.store.datanets import REVIEWERS
-from oracle.store.events import events
 from oracle.store.models import SERVED, Model
 from oracle.store.receipts import Terms
-from oracle.types import Address, ChainId, Hash32
+from oracle.types import Address, ChainId, DatanetId, Hash32
 
 _EVERY = 5.0  # seconds that a list of models, or terms, may be old
 _TEXTS = ("tokenizer.json", "tokenizer_config.json", "config.json", "generation_config.json", "chat_template.jinja")
@@ -109,25 +109,23 @@ class Catalogue:
         with self.database.reading() as connection:
             listed = models.listed(connection, self.chain, *SERVED)
             bases = {model.name: model for model in listed if model.made.is_base}
-            attestors = seats(connection, self.chain)
+            bonds = bonds_at_stake(connection, self.chain)
             offers = {}
             for model in listed:
                 base = model if model.made.is_base else bases.get(model.made.base)
                 # Without its base, or before the registry's number is known, there is nothing to sign a receipt for.
                 if base is None or model.model is None:
                     continue
-                offers[model.position] = self._offer(connection, model, base, attestors)
+                offers[model.position] = self._offer(connection, model, base, bonds)
         self._offers, self._read_at = offers, now
         self._listed = [model for model in listed if model.position in offers]
 
-    def _offer(
-        self, connection: Connection, model: Model, base: Model, attestors: tuple[tuple[Address, int], ...]
-    ) -> Offer:
-        made = Terms(
+    def _offer(self, connection: Connection, model: Model, base: Model, bonds: Mapping[Address, int]) -> Offer:
+        made = terms_of(
             model.made.split, model.builder, self.treasury, self.commons,
-            upstream=_upstream(connection, model),
-            reviewers=_reviewers(connection, [datanet for datanet, _ in model.made.snapshots]),
-            attestors=attestors,
+            parents=_parents(connection, model),
+            reviewers=_reviewers(connection, {datanet for datanet, _ in model.made.snapshots}),
+            bonds=bonds.items(),
         )  # fmt: skip
         require_sound(made)
         names = {model.name, *(f"datanet:{datanet}" for datanet, _ in model.made.snapshots)}
@@ -159,36 +157,17 @@ class Catalogue:
         return self._measured[name]
 
 
-def seats(connection: Connection, chain: ChainId) -> tuple[tuple[Address, int], ...]:
-    """The attestors with their bonds, as the registry's events tell."""
-    bonds: dict[Address, tuple[object, int]] = {}
-    for name in ("AttestorJoined", "BondRaised"):
-        for event in events(connection, chain, "AttestorSet", name):
-            operator, at = event.args["operator"], event.cursor
-            if operator not in bonds or bonds[operator][0] < at:  # type: ignore[operator]
-                bonds[operator] = (at, event.args["bond"])
-    for name in ("ExitAnnounced", "AttestorSlashed", "AttestorExpelled", "BondWithdrawn"):
-        for event in events(connection, chain, "AttestorSet", name):
-            operator = event.args["operator"]
-            if operator in bonds and bonds[operator][0] < event.cursor:  # type: ignore[operator]
-                del bonds[operator]
-    return tuple(sorted((operator, bond) for operator, (_, bond) in bonds.items() if bond))
+def _parents(connection: Connection, model: Model) -> list[tuple[Address, int]]:
+    """Their builders, with the parts that the version's lineage gives them."""
+    return [
+        (models.find(connection, model.chain, parent.name, parent.version).builder, parent.share)
+        for parent in model.made.parents
+    ]
 
 
-def _upstream(connection: Connection, model: Model) -> tuple[tuple[Address, int], ...]:
-    weights: dict[Address, int] = {}
-    for parent in model.made.parents:
-        builder = models.find(connection, model.chain, parent.name, parent.version).builder
-        weights[builder] = weights.get(builder, 0) + parent.share
-    return tuple(sorted(weights.items()))
-
-
-def _reviewers(connection: Connection, datanets: list[int]) -> tuple[tuple[Address, int], ...]:
+def _reviewers(connection: Connection, datanets: set[DatanetId]) -> list[Address]:
     asked = select(REVIEWERS.c.account).where(REVIEWERS.c.datanet.in_(datanets), REVIEWERS.c.active)
-    counted: dict[Address, int] = {}
-    for (account,) in connection.execute(asked):
-        counted[account] = counted.get(account, 0) + 1
-    return tuple(sorted(counted.items()))
+    return [account for (account,) in connection.execute(asked)]
 
 
 def _number(report: Any, words: tuple[str, ...]) -> float | None:

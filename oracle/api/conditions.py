@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from oracle.api.asking import Conditions, canonical
@@ -11,11 +12,17 @@ from oracle.settlement.hashing import keccak
 from oracle.types import Hash32, Wei
 
 
-def held(stated: Conditions, offer: Offer, most: Wei, payment: dict[str, str] | None) -> tuple[Hash32, bytes] | None:
-    """The document whose hash the receipt carries: what was demanded, and what it was held against. Raises Refusal."""
+def held(
+    stated: Conditions, offer: Offer, most: Wei, payment: Mapping[str, str] | None = None,
+    retrieved: Mapping[str, Any] | None = None,
+) -> tuple[Hash32, bytes] | None:  # fmt: skip
+    """The document whose hash the receipt carries: what was demanded and what it was held against, who paid where the
+    receipt is another's, and whose passages stood in the prompt. Raises Refusal."""
     said = stated.stated
+    beside: dict[str, Any] = {"payment": payment} if payment else {}
+    beside |= {"retrieved": retrieved} if retrieved else {}
     if not said:
-        return None if payment is None else _document({"payment": payment})
+        return _document(beside) if beside else None
     found = facts(offer, most)
     if stated.max_price is not None and most > int(stated.max_price):
         raise _fails("max_price", f"the call may cost {most} wei, the most that was allowed is {stated.max_price}")
@@ -27,7 +34,7 @@ def held(stated: Conditions, offer: Offer, most: Wei, payment: dict[str, str] | 
         least = getattr(stated, f"min_{name}")
         if least is not None and (value is None or value < least):
             raise _fails(f"min_{name}", f"its {name} is {'not measured' if value is None else value}, below {least}")
-    return _document({"held": found, "stated": said, **({"payment": payment} if payment else {})})
+    return _document({"held": found, "stated": said, **beside})
 
 
 def facts(offer: Offer, most: Wei) -> dict[str, Any]:

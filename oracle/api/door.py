@@ -55,6 +55,11 @@ class Paying:
     extra: Extra | None = None
     keyed: bool = False
 
+    @property
+    def fresh(self) -> bool:
+        """Neither a key nor a payment names it: nobody can have asked for it before."""
+        return not self.keyed and self.payment is None
+
 
 class Once(Protocol):
     """Payments for a single call."""
@@ -100,7 +105,10 @@ class Door:
         """The call, or what the same call was answered before. Raises Refusal where it is not run."""
         shop, now = self.shop, Timestamp(int(time.time()))
         paying = await self._paying(request, ready, now)
-        conditions = held(ready.asked.conditions, ready.offer, ready.most, paying.payment)
+        looked = ready.seen.retrieval
+        conditions = held(
+            ready.asked.conditions, ready.offer, ready.most, paying.payment, None if looked is None else looked.document
+        )
         consumer = paying.payer.lane.consumer if paying.payment is None else paying.payment["payer"]
         self.wallets.count(consumer if consumer != NOBODY else f"address {_address(request)}")
         await self._wait_for(paying.identity)
@@ -121,7 +129,7 @@ class Door:
             ready.asked, ready.offer, ready.words, ready.prompt, ready.limit, reserved.call, paying.payer,
             paying.session, conditions, shop.operator, shop.ledger, shop.writer, shop.engine,
             float(shop.settings.call_seconds), extra=paying.extra, passages=ready.seen.passages,
-            sources=ready.seen.sources,
+            retrieval=None if looked is None else looked.told,
         )  # fmt: skip
         running.done = lambda: self._over(paying.identity, over)
         if paying.keyed:
@@ -133,7 +141,7 @@ class Door:
         shop = self.shop
         return await shop.writer.do(
             lambda connection: shop.ledger.reserve(
-                connection, paying.identity, ready.asked.digest, paying.payer, ready.most, now
+                connection, paying.identity, ready.asked.digest, paying.payer, ready.most, now, paying.fresh
             )
         )
 

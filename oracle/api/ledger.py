@@ -69,12 +69,16 @@ class Ledger:
         self._written: set[Hash32] = set()
 
     def reserve(
-        self, connection: Connection, identity: Hash32, request: Hash32, payer: Payer, most: Wei, now: Timestamp
-    ) -> Reserved:
-        """Raises Refusal where it cannot be paid. The highest voucher is safe when this is committed."""
+        self, connection: Connection, identity: Hash32, request: Hash32, payer: Payer, most: Wei, now: Timestamp,
+        fresh: bool = False,
+    ) -> Reserved:  # fmt: skip
+        """Raises Refusal where it cannot be paid. The highest voucher is safe when this is committed.
+
+        `fresh`: the identity was drawn at random for this call; there can be none before it.
+        """
         # Locks the consumer first: whoever asks the same in another process is seen then.
         states = calls.lanes_of(connection, self.chain, payer.lane.consumer) if payer.lane.consumer != NOBODY else {}
-        before = calls.find_call(connection, self.chain, identity)
+        before = None if fresh else calls.find_call(connection, self.chain, identity)
         if before is not None:
             if before.request != request or before.lane != payer.lane:
                 raise Refusal(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,20 +13,47 @@ from oracle.api.refusals import Refusal
 from oracle.api.shop import Shop
 from oracle.api.texts import Words
 from oracle.errors import OpenLedgerError, Retry
-from oracle.retrieval.records import Found
+from oracle.retrieval.records import Found, cited
+from oracle.retrieval.records import Passage as Looked
+from oracle.store import contributions
 from oracle.store.answers import Passage
+from oracle.types import ContributionId
 
 _LONGEST_QUESTION = 4000  # characters: an encoder reads less
 _LEAST_ROOM = 64  # tokens; in less, no passage fits that says anything
 
 
 @dataclass(frozen=True)
+class Retrieval:
+    """Passages as the answer names them, in the order of their numbers, and those that were looked at and left out.
+
+    `texts` are those that everybody may read, by their place in `used` and then in `considered`.
+    """
+
+    used: tuple[dict[str, Any], ...]
+    considered: tuple[dict[str, Any], ...]
+    texts: tuple[str | None, ...]
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What the receipt stands for: whose passages, and no text."""
+        return {"used": list(self.used), "considered": list(self.considered)}
+
+    def told(self, answer: str) -> dict[str, Any]:
+        """For whoever reads the answer: with the texts, and which of them it cites."""
+        named = cited(answer, len(self.used))
+        used = [{**each, "cited": each["number"] in named, "text": text} for each, text in zip(self.used, self.texts)]
+        rest = zip(self.considered, self.texts[len(self.used) :], strict=True)
+        return {"used": used, "considered": [{**each, "text": text} for each, text in rest]}
+
+
+@dataclass(frozen=True)
 class Prompt:
-    """The tokens that the model sees, and which of them are passages."""
+    """The tokens that the model sees, which of them are passages, and what its reader and the receipt are told."""
 
     tokens: tuple[int, ...]
     passages: tuple[Passage, ...] = ()
-    sources: tuple[dict[str, Any], ...] = ()  # as the answer names them, in the order of their numbers
+    retrieval: Retrieval | None = None
 
 
 async def prompt_of(shop: Shop, asked: Asked, offer: Offer, words: Words) -> Prompt:
@@ -47,28 +74,49 @@ async def prompt_of(shop: Shop, asked: Asked, offer: Offer, words: Words) -> Pro
         raise Refusal(503, "not_looked_up", str(error), retry_after=10) from None
     except OpenLedgerError as error:
         raise Refusal(503, "not_looked_up", "its documents cannot be looked up now", retry_after=60) from error
-    return _with(words, asked, found, plain)
+    return _with(words, asked, found, plain, await asyncio.to_thread(_retrieval, shop, found))
 
 
 _JOINT = 24  # tokens that a template may put around a message
 
 
-def _with(words: Words, asked: Asked, found: Found, plain: tuple[int, ...]) -> Prompt:
+def _with(words: Words, asked: Asked, found: Found, plain: tuple[int, ...], told: Retrieval) -> Prompt:
     if not found.passages:
-        return Prompt(plain, found.logged("", []))
+        return Prompt(plain, found.logged("", []), told)
     if asked.messages:
         text = _text(words, asked, _with_block(asked.messages, found.prompt_block))
     else:
         text = f"{found.prompt_block}\n\n{asked.prompt}"
     encoded = words.tokenizer.encode(text, add_special_tokens=not asked.messages)
-    sources = tuple(
-        {
-            "number": number, "datanet": each.datanet, "contribution": "0x" + each.contribution.hex(),
-            "row": "0x" + each.row.hex(), "owner": each.owner, "licence": each.licence, "title": each.title,
-        }
-        for number, each in enumerate(found.passages, 1)
-    )  # fmt: skip
-    return Prompt(tuple(encoded.ids), found.logged(text, encoded.offsets), sources)
+    return Prompt(tuple(encoded.ids), found.logged(text, encoded.offsets), told)
+
+
+def _retrieval(shop: Shop, found: Found) -> Retrieval:
+    both = (*found.passages, *found.considered)
+    shown = readable(shop, {each.contribution for each in both})
+    return Retrieval(
+        tuple({"number": number, **_source(each)} for number, each in enumerate(found.passages, 1)),
+        tuple(_source(each) for each in found.considered),
+        tuple(each.text if each.contribution in shown else None for each in both),
+    )
+
+
+def _source(each: Looked) -> dict[str, Any]:
+    return {
+        "datanet": each.datanet, "contribution": "0x" + each.contribution.hex(), "row": "0x" + each.row.hex(),
+        "owner": each.owner, "licence": each.licence, "title": each.title,
+    }  # fmt: skip
+
+
+def readable(shop: Shop, names: Iterable[ContributionId]) -> set[ContributionId]:
+    """Contributions whose rows everybody may read: neither sealed nor erased."""
+    found = set()
+    with shop.ground.database.reading() as connection:
+        for name in names:
+            given = contributions.named(connection, name)
+            if not given.private and not given.erased:
+                found.add(name)
+    return found
 
 
 def _with_block(messages: Sequence[Mapping[str, str]], block: str) -> tuple[dict[str, str], ...]:

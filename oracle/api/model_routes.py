@@ -41,7 +41,7 @@ def router(door_of: DoorOf) -> APIRouter:
         else:
             asked = asking.asked_response(body, raw)
         ready = await door.prepare(asked)
-        held(asked.conditions, ready.offer, ready.most, None)
+        held(asked.conditions, ready.offer, ready.most)
         return quoted(door, ready)
 
     return routes

@@ -55,11 +55,16 @@ def router(door_of: DoorOf) -> APIRouter:
     async def attribution(identity: Identity, wait: bool = False) -> dict[str, Any]:
         shop = (await door_of()).shop
         name = _hash(identity)
-        await asyncio.to_thread(_found, shop, name)
+        looked = await asyncio.to_thread(_retrieved, shop, name)
         found = await (
             attributing.inline(shop, name) if wait else asyncio.to_thread(attributing.explanation, shop, name)
         )
-        return {"receipt": identity, "state": "pending" if found is None else "done", "attribution": found}
+        return {
+            "receipt": identity,
+            "state": "pending" if found is None else "done",
+            "attribution": found,
+            "retrieval": looked,
+        }
 
     @routes.get("/receipts/{identity}/exchange")
     async def exchange(identity: Identity, request: Request) -> dict[str, Any]:
@@ -200,9 +205,14 @@ def _payment(shop: Shop, payer: Address, nonce: Hash32) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _found(shop: Shop, identity: Hash32) -> Found:
+def _retrieved(shop: Shop, identity: Hash32) -> dict[str, Any] | None:
+    """Passages that stood in the prompt, and those that were looked at and left out, as the receipt stands for them."""
     with shop.ground.database.reading() as connection:
-        return _in(connection, shop, identity)
+        said = _document(connection, _in(connection, shop, identity).receipt.conditions) or {}
+    retrieved: dict[str, Any] | None = said.get("retrieved")
+    if retrieved is not None:
+        attributing.with_texts(shop, [*retrieved["used"], *retrieved["considered"]])
+    return retrieved
 
 
 def _in(connection: Connection, shop: Shop, identity: Hash32) -> Found:

@@ -75,7 +75,7 @@ class Shape:
             said["logprobs"] = self._logprobs(self.logprobs.get(number))
             choices.append(said)
         return {**self._head("chat.completion" if chat else "text_completion"), "choices": choices,
-                "usage": self.usage(), "receipt": receipt}  # fmt: skip
+                "usage": self.usage(), "receipt": receipt, **self._retrieval()}  # fmt: skip
 
     def chunk(self, piece: Piece) -> dict[str, Any]:
         chat = self.running.asked.kind == "chat"
@@ -97,7 +97,12 @@ class Shape:
             for number, reason in sorted(self.running.reasons.items())
         ]
         head = self._head("chat.completion.chunk" if chat else "text_completion")
-        return {**head, "choices": choices, "receipt": receipt}
+        return {**head, "choices": choices, "receipt": receipt, **self._retrieval()}
+
+    def _retrieval(self) -> dict[str, Any]:
+        """Of a model that looks things up: what it was given, what it cites, and what was looked at and left out."""
+        told = self.running.retrieval
+        return {} if told is None else {"retrieval": told("\n".join(each.text for each in self.running.choices))}
 
     def usage_chunk(self) -> dict[str, Any]:
         chat = self.running.asked.kind == "chat"
@@ -141,7 +146,7 @@ class Shape:
             "output": [self._output_item(texts[0] if texts else "", "completed")],
             "usage": {**self.usage(), "input_tokens_details": {"cached_tokens": 0},
                       "output_tokens_details": {"reasoning_tokens": 0}},
-            "receipt": receipt,
+            "receipt": receipt, **self._retrieval(),
         }  # fmt: skip
 
     def _output_item(self, text: str, status: str) -> dict[str, Any]:
@@ -216,7 +221,8 @@ def again(content: bytes, stream: bool, usage: bool) -> Iterator[bytes]:
         {"index": c["index"], "finish_reason": c["finish_reason"], **({"delta": {}} if chat else {"text": ""})}
         for c in whole["choices"]
     ]
-    yield sse({**head, "choices": ends, "receipt": whole["receipt"]})
+    ours = {name: whole[name] for name in ("receipt", "retrieval") if name in whole}
+    yield sse({**head, "choices": ends, **ours})
     if usage:
         yield sse({**head, "choices": [], "usage": whole["usage"]})
     yield DONE

@@ -111,9 +111,9 @@ class Shop:
         with self._asking:
             return self.ground.rpc.call(method, *parameters)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         self.engine.close()
-        self.writer.close()
+        await self.writer.close()
 
 
 def open_shop(settings: Settings, ground: Ground, make_engine: MakeEngine | None = None) -> Shop:
@@ -172,9 +172,9 @@ class Front:
             except Exception as error:
                 raise NotReady(error) from error
 
-    def close(self) -> None:
+    async def close(self) -> None:
         if self._opened is not None:
-            self._opened.close()
+            await self._opened.close()
 
 
 class NotReady(Refusal):

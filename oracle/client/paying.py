@@ -22,11 +22,23 @@ class OverLimit(NeedsPerson):
     """The server wants more than the owner of the wallet allows; nothing was signed."""
 
 
+def sums(total: int, needed: int, limit: int, per_call: int | None = None) -> tuple[int, ...]:
+    """What to sign: exactly what was delivered so far, by which it is settled, and what the next call may need.
+
+    Whatever a server says, no more than the owner allows: in total, or for one call. Raises OverLimit.
+    """
+    if max(total, needed) > limit:
+        raise OverLimit(f"{max(total, needed)} wei in total are asked for, the limit is {limit}")
+    if per_call is not None and needed - total > per_call:
+        raise OverLimit(f"{needed - total} wei are asked for one call, {per_call} are allowed")
+    return tuple(sorted({total, needed}))
+
+
 class Vouchers(httpx.Auth):
     """`limit`: the most that the lane may ever come to. `per_call`: the most that one call may add."""
 
     def __init__(self, lane: Lane, limit: int, per_call: int | None = None) -> None:
-        self._lane, self._limit, self._per_call = lane, limit, per_call if per_call is not None else limit
+        self._lane, self._limit, self._per_call = lane, limit, per_call
         self._lock = threading.Lock()
         self._total = self._ceiling = 0
 
@@ -66,10 +78,7 @@ class Vouchers(httpx.Auth):
         if error.get("code") not in _SIGNABLE or "needed" not in details:
             return False
         total, needed = int(details["total"]), int(details["needed"])
-        if needed > self._limit:
-            raise OverLimit(f"{needed} wei in total are asked for, the limit is {self._limit}")
-        if needed - total > self._per_call:
-            raise OverLimit(f"{needed - total} wei are asked for one call, {self._per_call} are allowed")
+        sums(total, needed, self._limit, self._per_call)
         with self._lock:
             self._total, self._ceiling = max(self._total, total), max(self._ceiling, needed)
         return True

@@ -39,26 +39,65 @@ class Checked:
     operator: Address
 
 
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at, whether it holds, and what was found."""
+
+    what: str
+    holds: bool
+    found: str
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What was said, as the hashes of a receipt cover it: the messages or the prompt, and each choice's text."""
+
+    prompt: Any
+    outputs: Sequence[str] | None
+    salt: bytes
+
+
 def check(
     receipt: Mapping[str, Any], chain: ChainId, escrow: Address, operator: Address, *, said: Any = None,
     texts: Sequence[str] | None = None,
 ) -> Checked:  # fmt: skip
     """`said` is what was asked (the messages or the prompt, as sent), `texts` what was answered, choice by choice."""
-    message = _message(receipt)
-    name = _struct(message, chain, escrow)
-    if "0x" + name.hex() != receipt["hash"]:
-        raise BadReceipt(f"the receipt's hash is 0x{name.hex()}, it says {receipt['hash']}")
-    signer = _signer(digest(CONTRACT, "Receipt", message, chain, escrow), bytes.fromhex(receipt["signature"][2:]))
-    if signer != operator:
-        raise BadReceipt(f"the receipt is signed by {signer}, not by {operator}")
-    salt = bytes.fromhex(receipt["salt"][2:]) if "salt" in receipt else b""
-    for what, content in (("prompt", said), ("output", None if texts is None else list(texts))):
-        if content is not None and "0x" + keccak(salt + _canonical(content)).hex() != receipt[what]:
-            raise BadReceipt(f"the receipt is for another {what}")
-    due = message["promptTokens"] * message["inputPrice"] + message["outputTokens"] * message["outputPrice"]
-    if message["fee"] != -(-due // 1000):
-        raise BadReceipt(f"the fee is {message['fee']} wei; tokens and prices make {-(-due // 1000)}")
-    return Checked(name, signer)
+    heard = Heard(said, texts, bytes.fromhex(str(receipt.get("salt", "0x"))[2:]))
+    for each in checks(receipt, chain, escrow, operator, heard):
+        if not each.holds:
+            raise BadReceipt(f"{each.what}: {each.found}")
+    return Checked(bytes.fromhex(receipt["hash"][2:]), operator)
+
+
+def checks(
+    receipt: Mapping[str, Any], chain: ChainId, escrow: Address, operator: Address, heard: Heard | None = None
+) -> list[Check]:
+    """Everything that can be looked at without trusting whoever sent it."""
+    try:
+        message, claimed = _message(receipt), str(receipt["hash"])
+        signature = bytes.fromhex(str(receipt["signature"])[2:])
+        name = _struct(message, chain, escrow)
+        signer = _signer(digest(CONTRACT, "Receipt", message, chain, escrow), signature)
+    except (
+        Exception
+    ) as error:  # it comes from a stranger: the encoder has an exception for everything that can be wrong
+        return [Check("form", False, f"not a receipt: {type(error).__name__} {error}")]
+    due = -(
+        -(message["promptTokens"] * message["inputPrice"] + message["outputTokens"] * message["outputPrice"]) // 1000
+    )
+    fee, total = message["fee"], message["laneTotal"]
+    found = [
+        Check("hash", claimed == "0x" + name.hex(), f"its fields hash to 0x{name.hex()}, it says {claimed}"),
+        Check("signature", signer == operator, f"it is signed by {signer or 'nobody'}, expected {operator}"),
+        Check("price", fee == due, f"the fee is {fee} wei; tokens and prices make {due}"),
+        Check("lane", total >= fee, f"the lane's total after it is {total}"),
+    ]
+    parts = () if heard is None else (("question", "prompt", heard.prompt), ("answer", "output", heard.outputs))
+    for what, field, content in parts:
+        if heard is not None and content is not None:
+            hashed = "0x" + keccak(heard.salt + _canonical(content)).hex()
+            found.append(Check(what, hashed == receipt[field], f"what was said hashes to {hashed}"))
+    return found
 
 
 def _message(receipt: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,11 +116,13 @@ def _struct(message: Mapping[str, Any], chain: ChainId, escrow: Address) -> byte
     return bytes(encode_typed_data(full_message=typed_data(CONTRACT, "Receipt", message, chain, escrow)).body)
 
 
-def _signer(digest: bytes, signature: bytes) -> Address:
+def _signer(digest: bytes, signature: bytes) -> Address | None:
+    if len(signature) != 65 or signature[64] not in (27, 28):
+        return None
     try:
         key = PublicKey.from_signature_and_message(signature[:64] + bytes([signature[64] - 27]), digest, hasher=None)
-    except Exception:
-        raise BadReceipt("the receipt's signature is none") from None
+    except Exception:  # libsecp256k1's binding raises bare Exception where there is no such point on the curve
+        return None
     return Address(to_checksum_address(keccak(key.format(compressed=False)[1:])[-20:]))
 
 

@@ -64,12 +64,11 @@ def beat() -> None:
 @click.command()
 def api() -> None:
     """Serve HTTP."""
-    import uvicorn
-
     from oracle.api.app import create
+    from oracle.api.listening import listen
 
     settings = _daemon()
-    uvicorn.run(create(settings), host=settings.http_host, port=settings.http_port, log_config=None, access_log=False)
+    listen(create(settings), settings.http_host, settings.http_port)
 
 
 @click.command()

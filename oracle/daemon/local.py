@@ -79,6 +79,8 @@ class Local:
             for name, queues in WORKERS.items():
                 self._openledger(f"worker-{name}", "worker", "--name", name, "--queues", ",".join(queues))
             self._openledger("beat", "beat")
+            if settings.inference == "queue":
+                self._openledger("infer", "infer")
             self._openledger("api", "api")
             self._await("API", self._api_answers)
             self._say(f"Up: http://{self._address}/healthz. Ctrl-C takes everything down.")

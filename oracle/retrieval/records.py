@@ -66,9 +66,13 @@ class Found:
         return (*logged, *left_out)
 
     def cited(self, answer: str) -> tuple[int, ...]:
-        """The numbers in an answer that stand for a passage, each once, in ascending order."""
-        numbers = {int(each) for each in _CITATION.findall(answer)}
-        return tuple(sorted(number for number in numbers if 1 <= number <= len(self.passages)))
+        return cited(answer, len(self.passages))
+
+
+def cited(answer: str, passages: int) -> tuple[int, ...]:
+    """The numbers in an answer that stand for one of so many passages, each once, in ascending order."""
+    numbers = {int(each) for each in _CITATION.findall(answer)}
+    return tuple(sorted(number for number in numbers if 1 <= number <= passages))
 
 
 def _tokens(offsets: Sequence[tuple[int, int]], begin: int, end: int) -> tuple[int, int]:

@@ -6,7 +6,7 @@ reviewers  those of the datanets that it was trained on, in equal parts; who rev
 attestors  the operators of seats, by bond
 treasury, commons   accounts of governance: the timelock, unless it named another
 
-The API makes terms by this rule, and attestors hold what was published against it.
+The API makes terms by `terms_of`, and attestors hold what was published against the same.
 """
 
 from __future__ import annotations
@@ -43,6 +43,32 @@ class NotPublished(NeedsPerson):
     """The registry knows no such version at that time."""
 
 
+def terms_of(
+    split: tuple[BasisPoints, ...], builder: Address, treasury: Address, commons: Address, *,
+    parents: Iterable[tuple[Address, int]], reviewers: Iterable[Address], bonds: Iterable[tuple[Address, int]],
+) -> Terms:  # fmt: skip
+    """`parents` are builders with their parts, `reviewers` one for each datanet that they review."""
+    return Terms(
+        split, builder, treasury, commons,
+        upstream=_summed(parents),
+        reviewers=_summed((reviewer, 1) for reviewer in reviewers),
+        attestors=_summed(bonds),
+    )  # fmt: skip
+
+
+def bonds_at_stake(connection: Connection, chain: ChainId) -> dict[Address, int]:
+    """Of the seats, by operator, as the newest events that were seen tell."""
+    state = _State()
+    for event in _told(connection, chain, "AttestorSet"):
+        state.count(event.name, dict(event.args))
+    return state.bonds
+
+
+def _told(connection: Connection, chain: ChainId, contract: str) -> list[Event]:
+    found = [event for name in COUNTED[contract] for event in events(connection, chain, contract, name)]
+    return sorted(found, key=lambda one: one.cursor)
+
+
 @dataclass
 class _State:
     """The registries at one moment."""
@@ -71,22 +97,16 @@ class _State:
         made = self.versions.get(one)
         if made is None:
             raise NotPublished(f"model {one[0]} version {one[1]}: the registry did not know it then")
-        return Terms(
+        datanets = {snapshot["datanet"] for snapshot in made["snapshots"]}
+        return terms_of(
             tuple(BasisPoints(made["split"][name]) for name in SPLIT),
             self.builders[one[0]],
             treasury,
             commons,
-            upstream=_summed(self._upstream(made)),
-            reviewers=_summed(self._reviewers(made)),
-            attestors=_summed(self.bonds.items()),
+            parents=[(self.builders[parent["model"]], parent["shareBps"]) for parent in made["parents"]],
+            reviewers=[reviewer for datanet in sorted(datanets) for reviewer in self.reviewers.get(datanet, ())],
+            bonds=self.bonds.items(),
         )
-
-    def _upstream(self, made: dict[str, Any]) -> list[tuple[Address, int]]:
-        return [(self.builders[parent["model"]], parent["shareBps"]) for parent in made["parents"]]
-
-    def _reviewers(self, made: dict[str, Any]) -> list[tuple[Address, int]]:
-        datanets = {snapshot["datanet"] for snapshot in made["snapshots"]}
-        return [(reviewer, 1) for datanet in sorted(datanets) for reviewer in self.reviewers.get(datanet, ())]
 
 
 class Registries:
@@ -101,10 +121,7 @@ class Registries:
     @classmethod
     def read(cls, connection: Connection, chain: ChainId, treasury: Address, commons: Address) -> Registries:
         """From an index of one's own: nobody's word is taken."""
-        found: list[Event] = []
-        for contract, names in COUNTED.items():
-            for name in names:
-                found += events(connection, chain, contract, name)
+        found = [event for contract in COUNTED for event in _told(connection, chain, contract)]
         return cls(found, treasury, commons)
 
     def terms(self, model: int, version: int, at: Timestamp) -> Terms:
@@ -151,11 +168,11 @@ def differing(said: Terms, known: Terms) -> str:
     """The first part that differs, in words; nothing where all is as it should be."""
     for name in ("split", "builder", "treasury", "commons"):
         if getattr(said, name) != getattr(known, name):
-            return f"{name}: the terms say {_told(getattr(said, name))}, the registries {_told(getattr(known, name))}"
+            return f"{name}: the terms say {_short(getattr(said, name))}, the registries {_short(getattr(known, name))}"
     for name in ("upstream", "reviewers", "attestors"):
         theirs, ours = _lowest(getattr(said, name)), _lowest(getattr(known, name))
         if theirs != ours:
-            return f"{name}: the terms say {_told(theirs)}, the registries {_told(ours)}"
+            return f"{name}: the terms say {_short(theirs)}, the registries {_short(ours)}"
     return ""
 
 
@@ -166,7 +183,7 @@ def _lowest(weights: Iterable[tuple[Address, int]]) -> tuple[tuple[Address, int]
     return tuple((account, weight // least) for account, weight in summed)
 
 
-def _told(value: object) -> str:
+def _short(value: object) -> str:
     text = str(value)
     return text if len(text) <= 400 else text[:400] + "…"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -23,7 +24,7 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     )
     app = create(opened, lambda ground: Counting())
     yield schemathesis.openapi.from_asgi("/openapi.json", app)
-    app.state.front.close()
+    asyncio.run(app.state.front.close())
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from datanets_world import CONTRIBUTOR, World
@@ -84,15 +86,16 @@ def test_answer__of_a_model_that_looks_up__then_passages_stand_in_its_prompt_and
     library.shelve("first")
     library.erase(gone)
     answer = shop.openai().chat.completions.create(model="reader", messages=QUESTION, max_tokens=8, seed=1)
-    receipt = answer.model_extra["receipt"]
-    assert [each["number"] for each in receipt["sources"]] == [1, 2]
-    assert {each["owner"] for each in receipt["sources"]} == {CONTRIBUTOR.address}
+    receipt, looked = answer.model_extra["receipt"], answer.model_extra["retrieval"]
+    assert [each["number"] for each in looked["used"]] == [1, 2]
+    assert {each["owner"] for each in looked["used"]} == {CONTRIBUTOR.address}
     kept = exchange(shop, receipt["id"])
     assert len(kept.prompt_tokens) == receipt["prompt_tokens"]
     tokenizer = AutoTokenizer.from_pretrained(embedded())
     quoted = [tokenizer.decode(kept.prompt_tokens[each.first : each.last]).strip() for each in kept.passages]
     assert set(quoted) == {PILOT, MOORING}
-    assert [each.row.hex() for each in kept.passages] == [each["row"][2:] for each in receipt["sources"]]
+    listed = [*looked["used"], *looked["considered"]]
+    assert [each.row.hex() for each in kept.passages] == [each["row"][2:] for each in listed]
 
 
 def test_answer__of_a_model_whose_documents_are_not_indexed_yet__then_it_is_refused_and_asked_to_wait(
@@ -113,6 +116,41 @@ def test_answer__under_other_licences__then_those_documents_are_not_looked_up(sh
     answer = shop.openai().chat.completions.create(
         model="reader", messages=QUESTION, max_tokens=8, seed=1, extra_body=extra
     )
-    receipt = answer.model_extra["receipt"]
-    assert "sources" not in receipt
-    assert exchange(shop, receipt["id"]).passages == ()
+    assert answer.model_extra["retrieval"] == {"used": [], "considered": []}
+    assert exchange(shop, answer.model_extra["receipt"]["id"]).passages == ()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_passages__used_and_left_out__then_answer_receipt_and_attribution_name_them_and_show_what_may_be_seen(
+    shop: Shop, library: Library, stream: bool
+) -> None:
+    import httpx
+
+    given = library.add(PILOT, MOORING, BALLAST, who=CONTRIBUTOR)
+    library.shelve("first")
+    body = {"model": "reader", "messages": QUESTION, "max_tokens": 4, "seed": 1, "stream": stream}
+    answered = httpx.post(f"{shop.url}/v1/chat/completions", json=body, timeout=60)
+    if stream:
+        said = next(json.loads(line[6:]) for line in answered.text.split("\n\n") if '"receipt"' in line)
+    else:
+        said = answered.json()
+    looked = said["retrieval"]
+    assert {each["text"] for each in looked["used"]} <= {PILOT, MOORING, BALLAST}
+    assert all(each["cited"] is False for each in looked["used"])  # four tokens of the small base cite nothing
+    told = [*looked["used"], *looked["considered"]]
+    assert {each["owner"] for each in told} == {CONTRIBUTOR.address}
+    assert all(each["datanet"] == 1 and each["licence"] and each["row"].startswith("0x") for each in told)
+    proven = httpx.get(f"{shop.url}{said['receipt']['url']}").json()["documents"]["conditions"]["retrieved"]
+    strip = [{name: value for name, value in each.items() if name not in ("text", "cited")} for each in told]
+    assert [*proven["used"], *proven["considered"]] == strip
+    written = json.dumps(proven, sort_keys=True)
+    assert PILOT not in written and MOORING not in written
+
+    def attribution() -> dict[str, Any]:
+        found: dict[str, Any] = httpx.get(f"{shop.url}{said['receipt']['url']}/attribution").json()["retrieval"]
+        return found
+
+    assert {each["text"] for each in attribution()["used"]} <= {PILOT, MOORING, BALLAST}
+    library.erase(given)
+    assert {each["text"] for each in attribution()["used"]} == {None}
+    assert [each["row"] for each in attribution()["used"]] == [each["row"] for each in looked["used"]]

@@ -24,7 +24,7 @@ from oracle.daemon.programs import anvil_command, free_port, http, rpc
 class Up:
     """The command, on a chain that is there already."""
 
-    def __init__(self, home: Path, suite: Suite) -> None:
+    def __init__(self, home: Path, suite: Suite, **more: str) -> None:
         self.home = home
         self.environment = {
             "OPENLEDGER_HOME": str(home),
@@ -32,6 +32,7 @@ class Up:
             "OPENLEDGER_RPC_URLS": suite.anvil.url,
             "OPENLEDGER_DEPLOYMENTS": str(suite.deployments),
             "PYTHONPATH": os.pathsep.join(sys.path),
+            **more,
         }
         self.command = [sys.executable, "-m", "oracle", "up"]
         self.process = Process("up", self.command, home / "up.log", self.environment)
@@ -87,6 +88,16 @@ def test_up__when_it_ends_in_whatever_way__then_leaves_no_process(up: Up, number
         assert up.process.exit_code() == 0
         assert alive(family[1:]) == []
     eventually("nothing is left", lambda: not alive(family[1:]))
+
+
+def test_up__when_answers_come_through_the_queue__then_an_engine_stands_behind_it(home: Path, suite: Suite) -> None:
+    up = Up(home, suite, OPENLEDGER_INFERENCE="queue")
+    try:
+        eventually("it is up", up.address)
+        said = [Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in up.family()]
+        assert [b"infer" in words for words in said].count(True) == 1
+    finally:
+        up.process.end(60)
 
 
 def test_up__when_one_runs_in_this_home__then_a_second_one_refuses(up: Up) -> None:

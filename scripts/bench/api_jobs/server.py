@@ -9,6 +9,7 @@ import json
 import os
 import resource
 import secrets
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-import uvicorn  # noqa: E402
 from fastapi import FastAPI, Request  # noqa: E402
 
 from fixtures.escrowed import Counting  # noqa: E402
@@ -24,6 +24,7 @@ from oracle.api import app as application  # noqa: E402
 from oracle.api.calling import Running, Signed  # noqa: E402
 from oracle.api.door import Door, Prepared  # noqa: E402
 from oracle.api.ledger import NOBODY, Payer  # noqa: E402
+from oracle.api.listening import listen  # noqa: E402
 from oracle.config import Settings  # noqa: E402
 from oracle.store.calls import Call  # noqa: E402
 from oracle.store.receipts import Lane  # noqa: E402
@@ -65,9 +66,10 @@ def main() -> None:
     if told.get("profile"):
         import cProfile
 
+        signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn ends by it, and raises it again when it has
         profile = cProfile.Profile()
         profile.enable()
-    uvicorn.run(app, host="127.0.0.1", port=told["port"], log_config=None, access_log=False)
+    listen(app, "127.0.0.1", told["port"])
     if told.get("profile"):
         profile.disable()
         profile.dump_stats(told["profile"])
