@@ -69,7 +69,7 @@ def played(first: int, runs: int, farms: int, processes: int, kept: Path | None)
     asked = [("settlement", seed) for seed in range(first, first + runs)]
     asked += [("farmers", seed) for seed in range(first, first + farms)]
     yield from (known[name] for name in asked if name in known)
-    with ProcessPoolExecutor(processes, max_tasks_per_child=20) as pool:
+    with ProcessPoolExecutor(processes) as pool:
         play = {"settlement": settled, "farmers": farmed}
         waiting = [pool.submit(play[job], seed) for job, seed in asked if (job, seed) not in known]
         for done in as_completed(waiting):
