@@ -62,7 +62,6 @@ class _Recomputing:
     def __init__(self, models: Path, answers: Path, fetch: Fetch | None) -> None:
         self._models, self._answers, self._fetch = models, answers, fetch
         self._opened = lru_cache(maxsize=2)(self._open)
-        self._worded = lru_cache(maxsize=2)(_words)
 
     def __call__(self, receipt: Receipt, /) -> Attribution | Unable:
         told = disclosed(self._answers, receipt)
@@ -72,7 +71,7 @@ class _Recomputing:
         missing = self._missing(receipt, folder)
         if missing is not None:
             return missing
-        if not self._says(folder / "base", told):
+        if not says(folder / "base", told):
             return Unable("its disclosed tokens are not those of its texts")
         answering, query = import_module(ANSWERING), import_module("oracle.attribution.records").Query
         asked = answering.Answer(query(receipt.id.hex(), (*told.prompt, *told.output), len(told.prompt)))
@@ -95,19 +94,21 @@ class _Recomputing:
             return Unable(f"no files with an attribution index of model {receipt.model} version {receipt.version}")
         return None
 
-    def _says(self, base: Path, told: Disclosed) -> bool:
-        """Whether the tokens are those of the texts. A base without a tokenizer answers nothing but tokens."""
-        if not (base / "tokenizer.json").exists():
-            return True
-        words = self._worded(base)
-        return bool(_prompt_of(words, told.said) == told.prompt and _is_text(words.decode(told.output), told.texts[0]))
-
     def _open(self, folder: Path) -> Any:
         answering = import_module(ANSWERING)
         load: Callable[[Path, Path], Any] = answering.load
         return answering.Attributable(load(folder / "base", folder / "adapter"), folder / "adapter" / "attribution")
 
 
+def says(base: Path, told: Disclosed) -> bool:
+    """Whether the tokens are those of the texts. A base without a tokenizer answers nothing but tokens."""
+    if not (base / "tokenizer.json").exists():
+        return True
+    words = _words(base)
+    return _prompt_of(words, told.said) == told.prompt and _is_text(words.decode(told.output), told.texts[0])
+
+
+@lru_cache(maxsize=2)
 def _words(base: Path) -> Any:
     texts = import_module("oracle.daemon.texts")
     return texts.Words.of_files({file.name: file.read_bytes() for file in base.iterdir() if file.is_file()}, str(base))
