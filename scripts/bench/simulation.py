@@ -1,6 +1,7 @@
 """What goes wrong, and what it costs: wei lost or doubled over seeded runs on a chain, and what farmers get back.
 
     python scripts/bench/simulation.py [--quick] [--json FILE] [--seed N] [--processes N] [--kept FILE]
+        [--seeds N] [--farms N]
 
 200 seeds of scripts/campaign_settlement.py and 20 of scripts/campaign_farmers.py; --quick: two of each. With --kept
 each finished seed is written down at once: a run of hours goes on where it was interrupted. Lines of other code are
@@ -113,10 +114,12 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="two seeds of each")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--seed", type=int, default=1, help="the first one")
+    parser.add_argument("--seeds", type=int, default=200, help="of settlement")
+    parser.add_argument("--farms", type=int, default=20, help="of the farmers")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--kept", type=Path, help="where each finished seed is written down")
     chosen = parser.parse_args()
-    runs, farms = (2, 2) if chosen.quick else (200, 20)
+    runs, farms = (2, 2) if chosen.quick else (chosen.seeds, chosen.farms)
     found = sorted(played(chosen.seed, runs, farms, chosen.processes, chosen.kept), key=lambda one: one["seed"])
     figures, rows = of_runs(one for one in found if one["job"] == "settlement")
     rows += of_farmers([one for one in found if one["job"] == "farmers"])
@@ -125,7 +128,8 @@ def main() -> int:
     print("  ".join(f"{name} {value}" for name, value in figures.items()))
     if chosen.json:
         libraries = {name: version(name) for name in ("torch", "transformers", "peft", "web3", "sqlalchemy")}
-        command = "python scripts/bench/simulation.py" + (" --quick" if chosen.quick else "")
+        short = f" --seeds {runs} --farms {farms}" if (runs, farms) != (200, 20) else ""
+        command = "python scripts/bench/simulation.py" + (" --quick" if chosen.quick else short)
         report = Report("simulation", command, libraries, chosen.seed, chosen.quick, figures, rows)
         chosen.json.write_text(report.as_json(), encoding="utf-8")
     return int(bool(figures["wrong_seeds"]))
