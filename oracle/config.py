@@ -121,6 +121,12 @@ class Settings(BaseSettings):
     keep_answers_days: int = Field(
         30, ge=0, le=3650, description="How long questions and answers are kept, sealed; 0 forgets them at once."
     )
+    disclose: int = Field(
+        0,
+        ge=0,
+        le=10_000,
+        description="Answers of a batch that each attestor may read, drawn by lot. 0: none, until consumers are told.",
+    )
     free: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Models (NAME) and datanets (datanet:N) that anybody may ask without paying."
     )

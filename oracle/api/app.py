@@ -13,7 +13,15 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
 from oracle import __version__, jobs
-from oracle.api import account_routes, answer_routes, health, model_routes, receipt_routes, settlement
+from oracle.api import (
+    account_routes,
+    answer_routes,
+    disclosure_routes,
+    health,
+    model_routes,
+    receipt_routes,
+    settlement,
+)
 from oracle.api.door import Door
 from oracle.api.guard import Guard
 from oracle.api.limits import Limits
@@ -60,6 +68,7 @@ def create(settings: Settings, make_engine: MakeEngine | None = None) -> FastAPI
         app.include_router(part.router(door_of))
     app.include_router(health.router(ground.database, tuple(jobs.ROUNDS)))
     app.include_router(settlement.router(ground))
+    app.include_router(disclosure_routes.router(ground))
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(OpenLedgerError, _away)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -18,10 +18,10 @@ from oracle.api.keys import Answers, Keyring
 from oracle.api.ledger import NOBODY, Delivered, Ledger, Payer
 from oracle.api.pricing import fee
 from oracle.api.refusals import Refusal
-from oracle.api.texts import Unfolding, Words
 from oracle.api.writer import Writer
 from oracle.chain.signer import Signer
 from oracle.daemon.answering import Answering
+from oracle.daemon.texts import Unfolding, Words
 from oracle.errors import OpenLedgerError
 from oracle.serving.errors import BadRequest, Busy
 from oracle.serving.types import Event, Finish, Finished, Generated, Request, Sampling, Token
@@ -200,7 +200,10 @@ class Running:
         signature = operator.signer.sign(receipt_preimage(name, operator.chain, operator.escrow)).as_bytes()
         signed = Signed(receipt, name, signature, operator.keyring.salt(receipt.id))
         said = self.choices[0]
-        exchange = Exchange(self.prompt, tuple(said.tokens), self._asked_text(), said.text, self.passages)
+        texts = tuple(growing.text for growing in self.choices)
+        exchange = Exchange(
+            self.prompt, tuple(said.tokens), self._asked_text(), said.text, self.passages, self.asked.said, texts
+        )
         documents = [operator.code]
         if self.conditions is not None:
             documents.append(self.conditions)

@@ -12,7 +12,7 @@ import orjson
 from sqlalchemy import Connection, select
 
 from oracle.api.refusals import Refusal
-from oracle.api.texts import Words
+from oracle.daemon.texts import Words
 from oracle.errors import OpenLedgerError
 from oracle.settlement.hashing import NOTHING, keccak
 from oracle.settlement.parties import bonds_at_stake, terms_of

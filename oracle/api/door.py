@@ -22,7 +22,7 @@ from oracle.api.looking_up import Prompt, prompt_of
 from oracle.api.pricing import fee
 from oracle.api.refusals import Refusal, bad
 from oracle.api.shop import Shop
-from oracle.api.texts import NoTokenizer, Words
+from oracle.daemon.texts import NoTokenizer, Words
 from oracle.settlement.hashing import keccak
 from oracle.store.receipts import Lane
 from oracle.types import Hash32, Timestamp, Wei

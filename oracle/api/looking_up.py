@@ -11,7 +11,7 @@ from oracle.api.asking import Asked
 from oracle.api.catalogue import Offer
 from oracle.api.refusals import Refusal
 from oracle.api.shop import Shop
-from oracle.api.texts import Words
+from oracle.daemon.texts import Words
 from oracle.errors import OpenLedgerError, Retry
 from oracle.retrieval.records import Found, cited
 from oracle.retrieval.records import Passage as Looked

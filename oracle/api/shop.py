@@ -22,13 +22,13 @@ from oracle.api.keys import Answers, Keyring
 from oracle.api.ledger import STEP, Ledger
 from oracle.api.payers import ApiKeys
 from oracle.api.refusals import Refusal
-from oracle.api.texts import Words
 from oracle.api.writer import Writer
 from oracle.config import Settings
 from oracle.daemon.answering import Answering
 from oracle.daemon.ground import Ground
 from oracle.daemon.inference import Inference, base_finder
 from oracle.daemon.inference_queue import Remote, connect
+from oracle.daemon.texts import Words
 from oracle.errors import NeedsPerson
 from oracle.settlement.hashing import keccak
 from oracle.store import calls

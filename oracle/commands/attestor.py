@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,8 +32,9 @@ FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 @click.option("--operator", help="Whose receipts they have to be; without it the document's word is taken.")
 @click.option("--treasury", help="The treasury's account, if it is not the timelock.")
 @click.option("--commons", help="The commons' account, if it is not the timelock.")
-@click.option("--models", type=FOLDER, help="Files of models, to recompute attribution with.")
-@click.option("--answers", type=FOLDER, help="Answers that were disclosed to this attestor.")
+@click.option("--least", default=0, show_default=True, help="So many of them have to be recomputed before it signs.")
+@click.option("--models", type=FOLDER, help="Files of models. Watching fetches the public ones by itself.")
+@click.option("--answers", type=FOLDER, help="Answers that were disclosed for a BUNDLE. Watching asks for them itself.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Where the opinion is written.")
 def attest(
     bundle: Path | None,
@@ -44,15 +46,18 @@ def attest(
     operator: str | None,
     treasury: str | None,
     commons: str | None,
+    least: int,
     models: Path | None,
     answers: Path | None,
     out: Path | None,
 ) -> None:
     """Check a published batch against the chain, and sign it or say precisely what is wrong. Exits with 1 if it is."""
     from oracle.chain.signer import signer_of
+    from oracle.daemon.fetching import Fetching, manifests_of
     from oracle.daemon.recomputing import recomputer_of
     from oracle.settlement.attest import Policy
     from oracle.settlement.attest import attest as judge
+    from oracle.settlement.drawing import Drawing
     from oracle.settlement.verify import DOCUMENT, STATEMENT, Signed
     from oracle.settlement.watching import Publisher, Watching
     from oracle.store.folder import Folder
@@ -63,18 +68,23 @@ def attest(
     signer = signer_of(ground.settings)
     if signer is None:
         raise NeedsPerson("no key: set OPENLEDGER_KEYSTORE and OPENLEDGER_PASSWORD_FILE to the attestor's")
-    policy = Policy(sample, tolerance, None if operator is None else Address(operator))
-    journal = Folder(str(ground.settings.home / "attested"))
-    recompute, onchain = recomputer_of(models, answers), onchain_of(ground)
+    policy = Policy(sample, tolerance, None if operator is None else Address(operator), least)
+    journal, onchain = Folder(str(ground.settings.home / "attested")), onchain_of(ground)
     if url is not None:
-        publisher = Publisher(url)
+        publisher, given = Publisher(url), ground.settings.home / "disclosed"
+        drawing = Drawing(publisher, onchain, signer, journal, given) if find_spec("torch") else None
+        fetched = recomputer_of(
+            models or ground.settings.home / "models", given, Fetching(publisher, manifests_of(ground))
+        )
         _watch(
             Watching(
-                publisher, onchain, signer, journal, policy, recompute, lambda: registries_of(ground, treasury, commons)
+                publisher, onchain, signer, journal, policy, fetched,
+                lambda: registries_of(ground, treasury, commons), drawing,
             ),
             every,
-        )
+        )  # fmt: skip
         return
+    recompute = recomputer_of(models, answers)
     assert bundle is not None
     signed, document = Signed.from_json((bundle / STATEMENT).read_bytes()), bundle / DOCUMENT
     published = document.read_bytes() if document.exists() else None

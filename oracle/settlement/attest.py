@@ -7,6 +7,7 @@ a journal before the signature exists.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import BytesIO
 
@@ -22,11 +23,14 @@ from oracle.settlement.parties import JudgedTerms, Registries
 from oracle.settlement.receipts import voucher_preimage
 from oracle.settlement.recomputing import UNABLE, Recomputer, recomputed
 from oracle.settlement.replay import Replay, Replayed
+from oracle.settlement.sampling import Drawn
 from oracle.settlement.verify import Signed, require_statement
 from oracle.store.cid import cid_of
 from oracle.store.folder import Folder
 from oracle.store.receipts import Voucher
 from oracle.types import Address
+
+Draw = Callable[[Signed, int], Drawn]  # the sample's size at most
 
 
 class AlreadySigned(NeedsPerson):
@@ -35,6 +39,10 @@ class AlreadySigned(NeedsPerson):
 
 class OtherRound(Retry):
     """The chain is in another epoch or round than the batch: it is stale, or a node lags. Neither of them is a lie."""
+
+
+class TooLittleDisclosed(NeedsPerson):
+    """Too few receipts of the sample could be recomputed for this attestor's own rule; nothing is signed."""
 
 
 class NotPaidYet(Retry):
@@ -48,7 +56,7 @@ class Policy:
     sample: int = 16
     tolerance_ppm: int = 20_000
     operator: Address | None = None  # whose receipts they have to be; None takes the document's word
-    distributor: Address | None = None
+    least: int = 0  # so many of the sample have to be recomputed, or nothing is signed
 
 
 @dataclass(frozen=True)
@@ -85,20 +93,32 @@ def attest(
     policy: Policy,
     recompute: Recomputer = UNABLE,
     registries: Registries | None = None,
+    draw: Draw | None = None,
 ) -> Opinion:
-    """`published` is None where the bytes could not be had; without `registries` the terms are the operator's word."""
-    seen = onchain.facts()
-    # Its hash did not exist when the operator fixed the batch; and each attestor looks at other receipts.
-    seed = keccak(seen.block_hash + signed.statement.content_hash + bytes.fromhex(signer.address[2:]))
+    """`published` is None where the bytes could not be had; without `registries` the terms are the operator's word.
+
+    `draw` names the final block that draws the sample, once the batch is found good and paid for; without it the newest
+    one does. Its hash did not exist when the operator fixed the batch.
+    """
     try:
-        said, unable = check(signed, published, onchain, policy, recompute, seed, registries)
+        said = check(signed, published, onchain, policy, registries)
+        assert published is not None
+        drawn = (draw or newest_block(onchain))(signed, policy.sample)
+        sample = drawn.of(BytesIO(published), signed.statement.content_hash, signer.address)
+        done, unable = recomputed(sample, recompute, policy.tolerance_ppm)
+        said |= {"sampled": len(sample), "recomputed": done}
     except Difference as difference:
         objection = str(difference)
         content = objection_preimage(signed.statement.content_hash, objection)
         return Opinion(signer.address, signer.sign(content).as_bytes(), {}, objection, difference.kind)
+    if said["recomputed"] < min(policy.least, said["sampled"]):
+        raise TooLittleDisclosed(
+            f"epoch {signed.statement.epoch}: attribution of {said['recomputed']} of {said['sampled']} receipts could"
+            f" be recomputed, and this attestor signs from {policy.least} on; not possible: {'; '.join(unable)}"
+        )
     _write_down(signed, journal)
     made = signer.sign(signed.statement.preimage(signed.chain, signed.distributor)).as_bytes()
-    return Opinion(signer.address, made, said, unable=unable, drawn_at=seen.block)
+    return Opinion(signer.address, made, said, unable=unable, drawn_at=drawn.block)
 
 
 def check(
@@ -106,12 +126,9 @@ def check(
     published: bytes | None,
     onchain: Onchain,
     policy: Policy,
-    recompute: Recomputer,
-    seed: bytes,
     registries: Registries | None = None,
-) -> tuple[dict[str, int], dict[str, int]]:
-    """What was checked, and why attribution was not recomputed; raises Difference at the first thing that is not as
-    it should be."""
+) -> dict[str, int]:
+    """What was checked, and how many of each; raises Difference at the first thing that is not as it should be."""
     if published is None:
         raise Difference("bytes", signed.document, "nobody serves the published bytes")
     if cid_of(published) != signed.document:
@@ -122,12 +139,18 @@ def check(
         return onchain.found_good([keccak(voucher_preimage(voucher, chain, escrow))])[0]
 
     judge = JudgedTerms(registries)
-    replayed = Replay(BytesIO(published), vouched, policy.sample, seed, judged=judge).run()
+    replayed = Replay(BytesIO(published), vouched, judged=judge).run()
     require_statement(replayed, signed)
     against_chain(replayed, signed, onchain, policy)
-    done, unable = recomputed(replayed.sample, recompute, policy.tolerance_ppm)
-    said = {**replayed.checked, "judged by the registries": judge.count, "sampled": len(replayed.sample)}
-    return {**said, "recomputed": done}, unable
+    return {**replayed.checked, "judged by the registries": judge.count}
+
+
+def newest_block(onchain: Onchain) -> Draw:
+    def draw(signed: Signed, size: int) -> Drawn:
+        facts = onchain.facts()
+        return Drawn(facts.block, facts.block_hash, size)
+
+    return draw
 
 
 def against_chain(replayed: Replayed, signed: Signed, onchain: Onchain, policy: Policy) -> None:

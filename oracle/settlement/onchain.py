@@ -115,6 +115,13 @@ class Onchain:
             refilled_at=Timestamp(limit[2]),
         )
 
+    def newest(self) -> BlockNumber:
+        """The head, final or not."""
+        return heads(self._rpc, self._finality).head.number
+
+    def hash_of(self, block: BlockNumber) -> BlockHash:
+        return headers(self._rpc, [block])[0].hash
+
     def record(self, root: Hash32, latest: bool = False) -> Record:
         asked = ("RewardDistributor", "recordOf(bytes32)", [root], ["(uint40,uint32,uint96)"])
         return Record(*self._all([asked], "latest" if latest else None)[0][0])
@@ -189,9 +196,6 @@ class Onchain:
             answers = self._rpc.read(requests, _answered)
             found += [decode(kind, bytes.fromhex(answer[2:])) for (_, _, _, kind), answer in zip(part, answers)]
         return found
-
-    def _call(self, name: str, call: str, values: list[Any]) -> dict[str, str]:
-        return {"to": self.book[name], "data": "0x" + call_data(call, values).hex()}
 
 
 def call_data(signature: str, values: Sequence[Any]) -> bytes:

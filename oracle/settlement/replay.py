@@ -5,7 +5,6 @@ Needs neither database nor chain. It stops at the first thing that differs and s
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, NoReturn
 
@@ -35,7 +34,6 @@ class Replayed:
     vouchers: list[tuple[Voucher, Wei]]
     balances: list[tuple[Address, Wei]]
     before: list[tuple[Address, Wei]]
-    sample: list[tuple[Receipt, Attribution]]
     checked: dict[str, int]
 
 
@@ -49,22 +47,16 @@ class _Running:
 
 
 class Replay:
-    """`sample` receipts are kept for recomputing their attribution, chosen evenly by a seed of the verifier's own."""
-
     def __init__(
         self,
         published: BinaryIO,
         vouched: Vouched = lambda voucher: False,
-        sample: int = 0,
-        seed: bytes = b"",
         signatures: bool = True,
         judged: Judged = lambda receipt, terms: None,
     ) -> None:
         self._reader = Reader(published)
-        self._vouched, self._size, self._signatures, self._judged = vouched, sample, signatures, judged
-        self._chance = random.Random(seed)
+        self._vouched, self._signatures, self._judged = vouched, signatures, judged
         self._running = _Running()
-        self._sample: list[tuple[Receipt, Attribution]] = []
         self._terms: dict[str, Terms] = {}
         self._versions: dict[tuple[int, int], set[str]] = {}
         self._vouchers: list[tuple[Voucher, Wei]] = []
@@ -183,20 +175,12 @@ class Replay:
         running.fees += receipt.fee
         running.lanes.setdefault(receipt.lane, []).append((receipt.lane_total, receipt.fee))
         self._versions.setdefault((receipt.model, receipt.version), set()).add(hexed(receipt.terms))
-        self._draw(index, receipt, attribution)
 
     def _on_account(self, head: Head, content: dict[str, Any]) -> None:
         self._keys(content, "account", "before", "cumulative", "kind")
         self._ascends("account", "")
         self._before.append((account_of(content["account"]), wei(content["before"])))
         self._after.append((account_of(content["account"]), wei(content["cumulative"])))
-
-    def _draw(self, index: int, receipt: Receipt, attribution: Attribution) -> None:
-        """Reservoir sampling: the number of receipts need not be known."""
-        if len(self._sample) < self._size:
-            self._sample.append((receipt, attribution))
-        elif self._size and (place := self._chance.randrange(index + 1)) < self._size:
-            self._sample[place] = (receipt, attribution)
 
     # At the end
 
@@ -235,7 +219,6 @@ class Replay:
             self._vouchers,
             self._after,
             before,
-            self._sample,
             checked,
         )
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from oracle.errors import NeedsPerson
@@ -81,23 +82,24 @@ def shares_of(fee: Wei, terms: Terms, attribution: Attribution) -> tuple[Share, 
     if fee == 0:
         return ()
     part = largest_remainder(fee, terms.split)
-    found: dict[tuple[int, Address], int] = {}
+    found: list[Share] = []
     assigned = 0
     if part[0]:
-        for account, amount in contributors(part[0], attribution).items():
-            found[0, account] = amount
-            assigned += amount
-        if part[0] > assigned:
-            found[6, terms.commons] = part[0] - assigned
+        amounts = contributors(part[0], attribution)
+        # Accounts are numbers: the capitals of their checksums have no say in the order.
+        for account in sorted(amounts, key=str.lower):
+            found.append(Share(0, account, Wei(amounts[account])))
+        assigned = sum(amounts.values())
     if part[1]:
-        found[1, terms.builder] = part[1]
+        found.append(Share(1, terms.builder, Wei(part[1])))
     for role, closed in ((2, terms.upstream), (3, terms.reviewers), (4, terms.attestors)):
         if part[role]:
-            for account, amount in _among(part[role], closed, terms.treasury):
-                found[role, account] = amount
+            found += [Share(role, account, Wei(amount)) for account, amount in _among(part[role], closed, terms)]
     if part[5]:
-        found[5, terms.treasury] = part[5]
-    return tuple(Share(role, account, Wei(amount)) for (role, account), amount in sorted(found.items(), key=_place))
+        found.append(Share(5, terms.treasury, Wei(part[5])))
+    if part[0] > assigned:
+        found.append(Share(6, terms.commons, Wei(part[0] - assigned)))
+    return tuple(found)
 
 
 def contributors(part: int, attribution: Attribution) -> dict[Address, int]:
@@ -125,20 +127,21 @@ def by_contribution(amount: int, credited: Iterable[Credit]) -> Mapping[Hash32, 
     return dict(zip(names, largest_remainder(amount, [weights[name] for name in names])))
 
 
-def _place(entry: tuple[tuple[int, Address], int]) -> tuple[int, str]:
-    # Accounts are numbers: the capitals of their checksums have no say in the order.
-    (role, account), _ = entry
-    return role, account.lower()
+def _among(part: int, closed: tuple[tuple[Address, int], ...], terms: Terms) -> list[tuple[Address, int]]:
+    accounts, weights = _listed(closed)
+    if not accounts:
+        return [(terms.treasury, part)]
+    if len(accounts) == 1:
+        return [(accounts[0], part)]
+    amounts = largest_remainder(part, weights)
+    return [(account, amount) for account, amount in zip(accounts, amounts) if amount]
 
 
-def _among(part: int, closed: Sequence[tuple[Address, int]], otherwise: Address) -> list[tuple[Address, int]]:
-    if len(closed) == 1 and closed[0][1]:
-        return [(closed[0][0], part)]
+@lru_cache(maxsize=4096)
+def _listed(closed: tuple[tuple[Address, int], ...]) -> tuple[tuple[Address, ...], tuple[int, ...]]:
+    """Each account once, with its weight, in their order; remembered, for a batch has few terms and many receipts."""
     weights: dict[Address, int] = {}
     for account, weight in closed:
         weights[account] = weights.get(account, 0) + weight
-    accounts = sorted((account for account, weight in weights.items() if weight), key=str.lower)
-    if not accounts:
-        return [(otherwise, part)]
-    amounts = largest_remainder(part, [weights[account] for account in accounts])
-    return [(account, amount) for account, amount in zip(accounts, amounts) if amount]
+    accounts = tuple(sorted((account for account, weight in weights.items() if weight), key=str.lower))
+    return accounts, tuple(weights[account] for account in accounts)

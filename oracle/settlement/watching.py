@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
 
+import orjson
 import requests
 
 from oracle.chain.signer import Signer
 from oracle.errors import NeedsPerson, Retry
 from oracle.settlement.attest import Opinion, Policy, attest
+from oracle.settlement.drawing import Drawing, NotDrawnYet
 from oracle.settlement.onchain import Onchain
 from oracle.settlement.parties import Registries
 from oracle.settlement.recomputing import Recomputer
@@ -47,6 +51,30 @@ class Publisher:
         """The published bytes; None where they are not served."""
         return self._ask(f"/documents/{signed.document}")
 
+    def discloses(self) -> int:
+        """How many answers of a batch each attestor may read."""
+        answer = self._ask("/disclosures")
+        return 0 if answer is None else int(_content(answer).get("most") or 0)
+
+    def disclose(self, request: bytes) -> tuple[int, dict[str, Any]]:
+        """Whatever is no answer to the request is asked for again."""
+        try:
+            answer = self._session.post(f"{self.url}/disclosures", data=request, timeout=_LONGEST_S)
+        except requests.RequestException as error:
+            raise OperatorSilent(f"{self.url}: {error}") from error
+        if answer.status_code not in (200, 202, 403, 409, 425):
+            raise OperatorSilent(f"{self.url}/disclosures: {answer.status_code}: {answer.text[:200]}")
+        return answer.status_code, _content(answer.content)
+
+    def files_of(self, model: int, version: int) -> dict[str, Any] | None:
+        """The names of a version's files; None where it is not known there."""
+        answer = self._ask(f"/models/{model}/{version}")
+        return None if answer is None else _content(answer)
+
+    def file(self, model: int, version: int, part: str, name: str) -> bytes | None:
+        """`part` is files or base."""
+        return self._ask(f"/models/{model}/{version}/{part}/{quote(name)}")
+
     def give(self, opinion: Opinion) -> None:
         try:
             answer = self._session.post(f"{self.url}/opinions", data=opinion.as_json(), timeout=_LONGEST_S)
@@ -69,6 +97,16 @@ class Publisher:
         return answer.content
 
 
+def _content(answer: bytes) -> dict[str, Any]:
+    try:
+        content = orjson.loads(answer)
+    except orjson.JSONDecodeError as error:
+        raise OperatorSilent(f"what the operator answers is not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise OperatorSilent("what the operator answers is not an object of JSON")
+    return content
+
+
 @dataclass
 class Watching:
     """One attestor and one operator. Nothing but the journal has to survive it."""
@@ -80,6 +118,7 @@ class Watching:
     policy: Policy
     recompute: Recomputer
     registries: Callable[[], Registries | None]  # read anew for each batch
+    drawing: Drawing | None = None  # without it the newest block draws, and no answer is asked for
     _said: dict[tuple[bytes, int], str | None] = field(default_factory=dict)
     _missing: int = 0
 
@@ -91,6 +130,8 @@ class Watching:
         name = (bytes(signed.statement.content_hash), signed.statement.round)
         if name in self._said and self._said[name] != "bytes":
             return None
+        if self.drawing is not None and self.drawing.waits(signed):
+            raise NotDrawnYet(f"epoch {signed.statement.epoch}: the block that draws the sample is not final yet")
         document = self.publisher.document(signed)
         if document is None:
             self._missing += 1
@@ -107,7 +148,10 @@ class Watching:
             self.policy,
             self.recompute,
             self.registries(),
+            self.drawing,
         )
         self.publisher.give(opinion)
         self._said[name] = opinion.kind
+        if self.drawing is not None:
+            self.drawing.forget()
         return opinion

@@ -49,13 +49,18 @@ class Passage:
 
 @dataclass(frozen=True)
 class Exchange:
-    """One question and its answer. The tokens are what the model saw and said; the texts are for the consumer."""
+    """One question and its answer. The tokens are what the model saw and said; the texts are for the consumer.
+
+    `said` and `texts` (of every choice) are what the receipt hashes, for whoever holds a disclosed answer against it.
+    """
 
     prompt_tokens: tuple[int, ...]
     output_tokens: tuple[int, ...]
     prompt: str
     output: str
     passages: tuple[Passage, ...] = ()
+    said: Any = None
+    texts: tuple[str, ...] = ()
 
     def as_json(self) -> bytes:
         passages = [{**vars(p), "contribution": p.contribution.hex(), "row": p.row.hex()} for p in self.passages]
@@ -64,8 +69,8 @@ class Exchange:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Exchange:
         values = dict(content)
-        for name in ("prompt_tokens", "output_tokens"):
-            values[name] = tuple(values[name])
+        for name in ("prompt_tokens", "output_tokens", "texts"):
+            values[name] = tuple(values.get(name, ()))
         values["passages"] = tuple(
             Passage(**{**p, "contribution": bytes.fromhex(p["contribution"]), "row": bytes.fromhex(p["row"])})
             for p in values["passages"]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from oracle.api.texts import Unfolding, Words
+from oracle.daemon.texts import Unfolding, Words
 
 
 def by_bytes() -> Words:

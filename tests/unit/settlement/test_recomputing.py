@@ -12,7 +12,8 @@ import pytest
 from unit.settlement.publishing import new_world
 from unit.settlement.world import account, text
 
-from oracle.daemon.recomputing import disclosed, recomputer_of
+from fixtures.opened import tokenizer
+from oracle.daemon.recomputing import Disclosed, disclosed, recomputer_of, says
 from oracle.settlement.differing import Difference
 from oracle.settlement.hashing import keccak
 from oracle.settlement.recomputing import Unable, recomputed, unable
@@ -69,16 +70,19 @@ def test_disclosed__when_it_is_not_what_the_receipt_hashes__then_it_proves_nothi
     def told(**changed: Any) -> object:
         content = {
             "salt": "0x" + SALT.hex(), "said": SAID, "texts": ["Paris"], "prompt_tokens": [1, 2], "output_tokens": [3],
+            "passages": 0,
         }  # fmt: skip
         file.write_bytes(orjson.dumps(content | changed))
         return disclosed(tmp_path, one)
 
     assert disclosed(tmp_path, one) == Unable("its answer was not disclosed")
-    assert told() == ((1, 2), (3,))
+    assert told() == Disclosed(SAID, ("Paris",), (1, 2), (3,))
     assert "not the one that the receipt hashes" in str(told(texts=["London"]))
     assert "not the one that the receipt hashes" in str(told(said=[]))
     assert "not as many" in str(told(prompt_tokens=[1, 2, 3]))
     assert "fields" in str(told(more=1))
+    assert "passages were looked up" in str(told(passages=2))
+    assert told(gone="its texts were erased") == Unable("the operator says: its texts were erased")
     file.write_bytes(b"{")
     assert "cannot be read" in str(disclosed(tmp_path, one))
 
@@ -115,6 +119,7 @@ def test_recomputer__with_the_files_and_the_answer__then_it_is_what_the_operator
         "texts": ["x"],
         "prompt_tokens": prompt,
         "output_tokens": output,
+        "passages": 0,
     }
     (tmp_path / f"{one.id.hex()}.json").write_bytes(orjson.dumps(content))
     recompute = recomputer_of(tmp_path, tmp_path)
@@ -126,3 +131,22 @@ def test_recomputer__with_the_files_and_the_answer__then_it_is_what_the_operator
     with pytest.raises(Difference, match="attribution"):
         recomputed([(one, Attribution((Credit(text("c"), account(666), 1),)))], recompute, 20_000)
     assert isinstance(recompute(replace(one, model=9)), Unable)
+
+
+def test_says__when_the_tokens_are_others_than_the_texts__then_not(tmp_path: Path) -> None:
+    """A text and its tokens are bound by the base's own tokenizer, not by the operator's word."""
+    tokenizer().save(str(tmp_path / "tokenizer.json"))
+    letters = tokenizer()
+
+    def tokens(text: str) -> tuple[int, ...]:
+        return tuple(letters.encode(text, add_special_tokens=False).ids)
+
+    messages = [{"role": "user", "content": "why?"}]
+    asked = tokens("user: why?\nassistant:")
+    assert says(tmp_path, Disclosed(messages, ("bees",), asked, tokens("bees")))
+    assert says(tmp_path, Disclosed(messages, ("bees",), asked, tokens("bees\nEND")))  # a stop sequence ended the text
+    assert not says(tmp_path, Disclosed(messages, ("bees",), asked, tokens("wasps")))
+    assert not says(tmp_path, Disclosed(messages, ("bees",), tokens("user: how?\nassistant:"), tokens("bees")))
+    assert says(tmp_path, Disclosed("why?", ("bees",), tokens("why?"), tokens("bees")))
+    assert says(tmp_path, Disclosed([1, 2], ("bees",), (1, 2), tokens("bees")))
+    assert not says(tmp_path, Disclosed([1, 2], ("bees",), (1, 3), tokens("bees")))

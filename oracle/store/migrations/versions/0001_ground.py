@@ -345,6 +345,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("number", name=op.f("pk_datanets")),
     )
     op.create_table(
+        "disclosures",
+        sa.Column("chain", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("content_hash", HashColumn(), nullable=False),
+        sa.Column("attestor", AddressColumn(), nullable=False),
+        sa.Column("block", sa.BigInteger(), nullable=False),
+        sa.Column("sample", sa.Integer(), nullable=False),
+        sa.Column("signature", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("chain", "content_hash", "attestor", name=op.f("pk_disclosures")),
+    )
+    op.create_table(
         "earnings",
         sa.Column("document", sa.String(length=128), nullable=False),
         sa.Column("account", AddressColumn(), nullable=False),
