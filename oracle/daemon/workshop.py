@@ -6,6 +6,7 @@ The factory knows folders alone; here they are filled from the store, and what i
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,7 +118,7 @@ def make(
     save_every: float = 60.0,
 ) -> Trained | None:
     """Trains, with attribution's recorder looking on, and measures the limits of its scores."""
-    from oracle.daemon.recording import measure_limits, recording
+    from oracle.daemon.recording import recording
 
     recipe, rows = prepared.recipe, prepared.training
     watch = recording(rows, evidence=not prepared.private) if recipe.attribution else None
@@ -125,8 +126,8 @@ def make(
         recipe, rows, prepared.base, folder, watch=watch, start=prepared.start, say=say, stop=stop, device=device,
         save_every=save_every,
     )  # fmt: skip
-    if trained is not None and recipe.attribution:
-        measure_limits(recipe, prepared.base, trained, device)
+    if trained is not None:
+        _attributed(prepared, trained, device)
     return trained
 
 
@@ -134,7 +135,7 @@ def make_together(
     runs: Sequence[tuple[Prepared, Path]], folder: Path, say: Say = nobody, device: str = "cpu"
 ) -> list[Trained]:
     """Several adapters over one base, in one process; the checkpoint of all lies in `folder`."""
-    from oracle.daemon.recording import measure_limits, recording
+    from oracle.daemon.recording import recording
 
     jobs = []
     for prepared, own in runs:
@@ -144,9 +145,18 @@ def make_together(
     found = train_together(jobs, runs[0][0].base, folder, say=say, device=device)
     assert found is not None
     for (prepared, _), trained in zip(runs, found):
-        if prepared.recipe.attribution:
-            measure_limits(prepared.recipe, prepared.base, trained, device)
+        _attributed(prepared, trained, device)
     return found
+
+
+def _attributed(prepared: Prepared, trained: Trained, device: str) -> None:
+    """Limits beside a new index; without one, nothing stays of an older run's."""
+    from oracle.daemon.recording import FOLDER, LIMITS, measure_limits
+
+    if not prepared.recipe.attribution:
+        shutil.rmtree(trained.folder / FOLDER, ignore_errors=True)
+    elif not (trained.folder / FOLDER / LIMITS).is_file():
+        measure_limits(prepared.recipe, prepared.base, trained, device)
 
 
 def judge(prepared: Prepared, folder: Path, device: str = "cpu") -> Report:
