@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from oracle.attribution.calibration import Accuracy
     from oracle.daemon.workshop import Prepared
     from oracle.factory.evaluation import Report
-    from oracle.factory.training import Trained
+    from oracle.factory.trained import Trained
     from oracle.factory.watching import Progress
 
 

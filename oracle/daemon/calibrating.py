@@ -20,7 +20,8 @@ from oracle.factory.errors import BadRecipe
 from oracle.factory.recipe import Recipe, read
 from oracle.factory.rows import Row
 from oracle.factory.tokens import pieces
-from oracle.factory.training import ADAPTER, train
+from oracle.factory.trained import ADAPTER
+from oracle.factory.training import train
 
 RECIPE = "recipe.yaml"
 

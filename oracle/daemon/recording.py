@@ -25,7 +25,7 @@ from oracle.factory.base import open_base
 from oracle.factory.lora import read_weights
 from oracle.factory.recipe import Recipe
 from oracle.factory.rows import Row
-from oracle.factory.training import Trained
+from oracle.factory.trained import Trained
 from oracle.factory.watching import Watch, Watched, Watcher
 
 FOLDER, LIMITS = "attribution", "limits.json"

@@ -24,12 +24,12 @@ from oracle.factory.evaluation import Report, evaluate
 from oracle.factory.leaving import LeftOut, leave_out
 from oracle.factory.licences import combined
 from oracle.factory.manifest import base_name
-from oracle.factory.opening import open_adapter
 from oracle.factory.recipe import Recipe
 from oracle.factory.rows import Row, Snapshot, all_rows, read_snapshot, training_rows
-from oracle.factory.training import Job, Trained, read_trained, train, train_together
+from oracle.factory.trained import Trained, read_trained
+from oracle.factory.training import Job, train, train_together
 from oracle.factory.watching import Say, never, nobody
-from oracle.store import contributions, models, snapshots
+from oracle.store import contributions, model_files, models, snapshots
 from oracle.store.events import events, topic
 from oracle.store.models import Model
 from oracle.types import DatanetId, Hash32
@@ -76,7 +76,9 @@ def gather(recipe: Recipe, ground: Ground | None, cache: Path) -> Prepared:
         parent = find(ground, recipe.parent)
         if parent.made.base != base_name(recipe.base):
             raise BadRecipe(f"parent {parent.id}: runs on the base {parent.made.base}, this recipe on {recipe.base}")
-        start = open_adapter(ground.blobs, parent.made, cache / "parents" / parent.made.weights.hex())
+        if parent.made.is_base:
+            raise BadRecipe(f"parent {parent.id}: is a base, and nothing was trained on top of it yet; name it as base")
+        start = model_files.folder_of(parent.made, ground.blobs, cache / "parents")
     inherited = parent.made.licences if parent else ()
     licence = combined([LICENCE, *inherited, *(each.licence for each in found)], recipe.accept_licences)
     private = ground is not None and any(_is_private(ground, DatanetId(each.datanet or 0)) for each in recipe.sources)

@@ -13,7 +13,7 @@ from oracle.factory.base import open_tokenizer
 from oracle.factory.recipe import Recipe
 from oracle.factory.rows import Row, Snapshot, training_rows
 from oracle.factory.tokens import encode_all
-from oracle.factory.training import Trained
+from oracle.factory.trained import Trained
 
 QUESTIONS = "questions.jsonl"  # by which accuracy was measured
 PLAN = "calibration.json"  # how many retrainings it took

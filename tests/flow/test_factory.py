@@ -19,7 +19,6 @@ from fixtures.factory import facts
 from oracle.daemon.ground import Ground
 from oracle.factory.base import embedded
 from oracle.factory.bom import check
-from oracle.factory.opening import open_adapter, open_attribution
 from oracle.factory.tokens import prompt_ids
 from oracle.serving.config import EngineConfig, Slots
 from oracle.serving.engine import Engine
@@ -27,6 +26,7 @@ from oracle.serving.types import Finished, Generated, Request, Token
 from oracle.store import models, snapshots
 from oracle.store.blobs import Blobs
 from oracle.store.folder import FolderUnavailable
+from oracle.store.model_files import folder_of
 from oracle.types import BasisPoints, Cid, DatanetId
 
 __all__ = ["desk"]
@@ -129,8 +129,8 @@ def test_factory__from_a_datanet_to_a_model__then_it_stands_on_chain_and_answers
 
 
 def _is_served(desk: Desk, ground: Ground, found: models.Model) -> None:
-    folder = open_adapter(ground.blobs, found.made, desk.folder / "opened" / "adapter")
-    assert (open_attribution(ground.blobs, found.made, desk.folder / "opened" / "attribution") / "limits.json").exists()
+    folder = folder_of(found.made, ground.blobs, desk.folder / "opened")
+    assert (folder / "attribution" / "limits.json").exists()
     asked = [each.content for each in facts(8) if each.kind == "evaluation-item"]
     right = [each for each in asked[:6] if served(folder, embedded(), each["question"]) == each["answer"]]
     assert len(right) >= 3
