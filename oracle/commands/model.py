@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 RECIPE = click.Path(path_type=Path, dir_okay=False)
 DEVICE = click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:N.")
 CALIBRATE = click.option(
-    "--calibrate", is_flag=True, help="Measure how well its shares are known: some twenty retrainings. Needed once."
+    "--calibrate",
+    is_flag=True,
+    help="Measure how well its shares are known, by 28 retrainings at most; or say why it cannot be.",
 )
 OUT = click.option("--out", type=FOLDER, help="The run's folder; else one of the home, by the recipe's name.")
 
@@ -42,8 +44,9 @@ def model() -> None:
 def init(datanets: tuple[int, ...], folders: tuple[Path, ...], name: str, base: str, preset: str, out: Path) -> None:
     """Write a recipe over the newest snapshots of datanets, with sensible values."""
     from oracle.daemon.workshop import gather
+    from oracle.factory.base import embedded
     from oracle.factory.recipe import parse
-    from oracle.factory.sensible import recipe_over
+    from oracle.factory.sensible import GENERAL, recipe_over
     from oracle.store import snapshots
 
     if out.exists():
@@ -62,6 +65,8 @@ def init(datanets: tuple[int, ...], folders: tuple[Path, ...], name: str, base: 
     prepared = gather(asked, ground, read_settings().home / "factory")
     out.write_text(recipe_over(asked, prepared.rows, prepared.base), encoding="utf-8")
     click.echo(f"{out}: {len(prepared.rows)} rows; look at it, then: openledger model train {out} --dry-run")
+    if prepared.base != embedded():
+        click.echo(f"{GENERAL}: write it first; the recipe says what belongs into it")
 
 
 @model.command()
@@ -82,7 +87,7 @@ def train(
     ground = ground_here()
     prepared = [prepared_from(recipe, ground) for recipe in recipes]
     for each in prepared:
-        require(each.recipe.evaluation)
+        require(each.recipe)
     if dry_run:
         for each in prepared:
             say_estimate(each)
