@@ -104,8 +104,8 @@ def require_general(recipe: Recipe) -> None:
     asked = sum(messages_of(row.content) is not None for row in rows)
     if recipe.attribution and asked < _FEWEST_QUESTIONS:
         raise BadSuite(
-            f"general set {named}: {asked} of its {len(rows)} lines ask something, and attribution measures its noise by"
-            f" {_FEWEST_QUESTIONS} or more: add lines with prompt and completion, or say attribution: false"
+            f"general set {named}: {asked} of its {len(rows)} lines ask something, and attribution measures its noise"
+            f" by {_FEWEST_QUESTIONS} or more: add lines with prompt and completion, or say attribution: false"
         )
 
 

@@ -38,6 +38,7 @@ def recipe_over(asked: Recipe, rows: Sequence[Row], base: Path) -> str:
         {"folder": each.folder} if each.folder else {"datanet": each.datanet, "snapshot": each.snapshot}
         for each in asked.sources
     ]
+    general = "" if base == embedded() else _ASKS
     share = 1.0 if width < _SMALL else 0.0
     return f"""\
 # What is left out has the value of the preset. docs/factory.md has all names.
@@ -52,7 +53,7 @@ sequence_length: {length}
 rehearsal: {{share: {share}}}         # of the batch: general rows beside each step's own, against forgetting
 seed: 1
 evaluation:
-  suites: []                    # tasks of lm-evaluation-harness: names in the folder `tasks`, or YAML files{"" if base == embedded() else _ASKS}
+  suites: []                    # tasks of lm-evaluation-harness: names in the folder `tasks`, or YAML files{general}
 gate:
   metric: {"exact_match" if asks else "perplexity"}
   general_worse_percent: 5
