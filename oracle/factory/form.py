@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -109,14 +110,18 @@ class Form(BaseModel):
 
     @model_validator(mode="after")
     def _together(self) -> Form:
+        if faults := list(self._contradictions()):
+            raise ValueError("; ".join(faults))
+        return self
+
+    def _contradictions(self) -> Iterator[str]:
         if self.parent and self.split.upstream == 0:
-            raise ValueError("a model on top of a published one shares with its builder: split.upstream is 0")
+            yield "a model on top of a published one shares with its builder: split.upstream is 0"
         if not self.parent and self.split.upstream:
-            raise ValueError("split.upstream is for whoever built the parent, and there is no parent")
+            yield "split.upstream is for whoever built the parent, and there is no parent"
         for asked, name in ((self.packing, "packing"), (self.gradient_checkpointing, "gradient_checkpointing")):
             if asked and self.attribution:
-                raise ValueError(
-                    f"{name}: gradients of single rows cannot be seen through it, so nobody could be paid by influence;"
+                yield (
+                    f"{name}: gradients of single rows cannot be seen through it, so nobody could be paid by influence:"
                     " leave it out, or say attribution: false"
                 )
-        return self
