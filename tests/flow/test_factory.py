@@ -108,7 +108,8 @@ def test_factory__from_a_datanet_to_a_model__then_it_stands_on_chain_and_answers
         broken.setattr(Blobs, "put", full_after(3))
         assert "No space left" in desk.says("model", "publish", file, fails=True)
     assert desk.says("model", "list") == ""  # nothing is half published
-    assert "model facts@1" in desk.says("model", "publish", file)
+    said = desk.says("model", "publish", file, "--calibrate")
+    assert "model facts@1" in said and "not measured, 1 contributors cannot be told apart" in said
     assert "model facts@1" in desk.says("model", "publish", file)  # the same again is the same version
     assert "facts@1                          prepared" in desk.says("model", "list")
     desk.turns(12)
@@ -147,6 +148,7 @@ def _is_exported(desk: Desk, found: models.Model) -> None:
         "index.json"
     }
     check((out / "bom.cdx.json").read_text())
+    assert "None: 1 contributors cannot be told apart" in (out / "attribution.md").read_text()
     described = json.loads((out / "snapshots" / "1-1" / "croissant.json").read_text())
     rows = (out / "snapshots" / "1-1" / "rows.jsonl").read_bytes()
     assert described["distribution"][0]["sha256"] == sha256(rows).hexdigest()
