@@ -15,27 +15,23 @@ from oracle.attribution.records import Query
 from oracle.config import read_settings
 from oracle.daemon.ground import Ground
 from oracle.daemon.workshop import Prepared, gather
-from oracle.factory.base import open_base
+from oracle.factory.base import open_base, open_tokenizer
 from oracle.factory.errors import BadRecipe
 from oracle.factory.recipe import Recipe, read
 from oracle.factory.rows import Row
 from oracle.factory.tokens import pieces
-from oracle.factory.training import ADAPTER, train
+from oracle.factory.trained import ADAPTER
+from oracle.factory.training import train
 
 RECIPE = "recipe.yaml"
 
 
 class Repeating:
-    """Of a run's folder, or of a version that was exported: both hold their recipe."""
+    """Of a run's folder, or of a version that was exported."""
 
-    def __init__(self, folder: Path) -> None:
-        if not (folder / RECIPE).is_file():
-            raise BadRecipe(f"{folder}: has no {RECIPE}; train it again, or export the model")
-        self._folder = folder
-        settings = read_settings()
-        ground = Ground(settings) if settings.database_url or (settings.home / "ledger.db").exists() else None
-        self._prepared: Prepared = gather(_from(read(folder / RECIPE), folder), ground, settings.home / "factory")
-        self._rows: list[Row] = self._prepared.training
+    def __init__(self, folder: Path, prepared: Prepared) -> None:
+        self._folder, self._prepared = folder, prepared
+        self._rows: list[Row] = prepared.training
 
     @property
     def owners(self) -> Sequence[str]:
@@ -63,7 +59,7 @@ class Repeating:
 
     @cached_property
     def _tokenizer(self) -> Any:
-        return open_base(self._prepared.base).tokenizer
+        return open_tokenizer(self._prepared.base)
 
     def _with(self, adapter: Path) -> nn.Module:
         from peft import PeftModel
@@ -74,7 +70,12 @@ class Repeating:
 
 
 def trainer(folder: Path) -> Repeating:
-    return Repeating(folder)
+    """What `openledger attribution calibrate` retrains with, where it is told of no other."""
+    if not (folder / RECIPE).is_file():
+        raise BadRecipe(f"{folder}: has no {RECIPE}; train it again, or export the model")
+    settings = read_settings()
+    ground = Ground(settings) if settings.database_url or (settings.home / "ledger.db").exists() else None
+    return Repeating(folder, gather(_from(read(folder / RECIPE), folder), ground, settings.home / "factory"))
 
 
 def _from(recipe: Recipe, folder: Path) -> Recipe:

@@ -4,6 +4,7 @@ passes, and lies among the version's files with the evidence and the measured li
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
@@ -24,10 +25,10 @@ from oracle.factory.base import open_base
 from oracle.factory.lora import read_weights
 from oracle.factory.recipe import Recipe
 from oracle.factory.rows import Row
-from oracle.factory.training import Trained
+from oracle.factory.trained import Trained
 from oracle.factory.watching import Watch, Watched, Watcher
 
-FOLDER = "attribution"
+FOLDER, LIMITS = "attribution", "limits.json"
 _UNRELATED = 48  # questions by which the limits are measured
 
 
@@ -51,6 +52,7 @@ class Recording:
     def close(self, folder: Path, weights: Mapping[str, Tensor]) -> Mapping[str, Any]:
         """The adapter is known by what its LoRA layers hold, under attribution's names for them."""
         digest = digest_of(weights)
+        shutil.rmtree(folder / FOLDER, ignore_errors=True)  # what an older run in this folder was measured by
         write_index(folder / FOLDER, self._recorder.finish(), digest, {"holdings": holdings(self._rows)})
         if self._evidence:
             self._write_evidence(folder / FOLDER)
@@ -102,7 +104,7 @@ def measure_limits(recipe: Recipe, base: Path, trained: Trained, device: str = "
     ][:_UNRELATED]
     index = Index(trained.folder / FOLDER, digest_of(read_weights(trained.adapter)[1]))
     limits = limits_from(score(model, index, queries), index.rows_of(), gains(model, queries))
-    file = trained.folder / FOLDER / "limits.json"
+    file = trained.folder / FOLDER / LIMITS
     file.write_text(json.dumps(asdict(limits), indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 

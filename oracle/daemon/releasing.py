@@ -18,7 +18,7 @@ from oracle.factory.manifest import MANIFEST, base_name, canonical, hash_of, man
 from oracle.factory.papers import papers
 from oracle.factory.presets import SPLIT
 from oracle.factory.rows import Snapshot
-from oracle.factory.training import ADAPTER, ORDER, RESULT, Trained, read_trained
+from oracle.factory.trained import ADAPTER, ORDER, RESULT, Trained, read_trained
 from oracle.store import datanets, models, snapshots
 from oracle.store.cid import cid_of
 from oracle.store.models import Model, Parent, Version

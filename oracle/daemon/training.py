@@ -40,7 +40,7 @@ def step(ground: Ground, subject: str, piece: float = PIECE) -> Result:
 
     home = ground.settings.home
     recipe = parse(ground.blobs.read(Cid(subject)).decode(), f"recipe {subject}")
-    require(recipe.evaluation)
+    require(recipe)
     prepared = gather(recipe, ground, home / "factory")
     folder = run_folder(home, Cid(subject))
     if not (folder / "training.json").is_file():

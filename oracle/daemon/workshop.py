@@ -6,6 +6,7 @@ The factory knows folders alone; here they are filled from the store, and what i
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +24,12 @@ from oracle.factory.evaluation import Report, evaluate
 from oracle.factory.leaving import LeftOut, leave_out
 from oracle.factory.licences import combined
 from oracle.factory.manifest import base_name
-from oracle.factory.opening import open_adapter
 from oracle.factory.recipe import Recipe
 from oracle.factory.rows import Row, Snapshot, all_rows, read_snapshot, training_rows
-from oracle.factory.training import Job, Trained, read_trained, train, train_together
+from oracle.factory.trained import Trained, read_trained
+from oracle.factory.training import Job, train, train_together
 from oracle.factory.watching import Say, never, nobody
-from oracle.store import contributions, models, snapshots
+from oracle.store import contributions, model_files, models, snapshots
 from oracle.store.events import events, topic
 from oracle.store.models import Model
 from oracle.types import DatanetId, Hash32
@@ -75,7 +76,9 @@ def gather(recipe: Recipe, ground: Ground | None, cache: Path) -> Prepared:
         parent = find(ground, recipe.parent)
         if parent.made.base != base_name(recipe.base):
             raise BadRecipe(f"parent {parent.id}: runs on the base {parent.made.base}, this recipe on {recipe.base}")
-        start = open_adapter(ground.blobs, parent.made, cache / "parents" / parent.made.weights.hex())
+        if parent.made.is_base:
+            raise BadRecipe(f"parent {parent.id}: is a base, and nothing was trained on top of it yet; name it as base")
+        start = model_files.folder_of(parent.made, ground.blobs, cache / "parents")
     inherited = parent.made.licences if parent else ()
     licence = combined([LICENCE, *inherited, *(each.licence for each in found)], recipe.accept_licences)
     private = ground is not None and any(_is_private(ground, DatanetId(each.datanet or 0)) for each in recipe.sources)
@@ -117,7 +120,7 @@ def make(
     save_every: float = 60.0,
 ) -> Trained | None:
     """Trains, with attribution's recorder looking on, and measures the limits of its scores."""
-    from oracle.daemon.recording import measure_limits, recording
+    from oracle.daemon.recording import recording
 
     recipe, rows = prepared.recipe, prepared.training
     watch = recording(rows, evidence=not prepared.private) if recipe.attribution else None
@@ -125,8 +128,8 @@ def make(
         recipe, rows, prepared.base, folder, watch=watch, start=prepared.start, say=say, stop=stop, device=device,
         save_every=save_every,
     )  # fmt: skip
-    if trained is not None and recipe.attribution:
-        measure_limits(recipe, prepared.base, trained, device)
+    if trained is not None:
+        _attributed(prepared, trained, device)
     return trained
 
 
@@ -134,7 +137,7 @@ def make_together(
     runs: Sequence[tuple[Prepared, Path]], folder: Path, say: Say = nobody, device: str = "cpu"
 ) -> list[Trained]:
     """Several adapters over one base, in one process; the checkpoint of all lies in `folder`."""
-    from oracle.daemon.recording import measure_limits, recording
+    from oracle.daemon.recording import recording
 
     jobs = []
     for prepared, own in runs:
@@ -144,9 +147,18 @@ def make_together(
     found = train_together(jobs, runs[0][0].base, folder, say=say, device=device)
     assert found is not None
     for (prepared, _), trained in zip(runs, found):
-        if prepared.recipe.attribution:
-            measure_limits(prepared.recipe, prepared.base, trained, device)
+        _attributed(prepared, trained, device)
     return found
+
+
+def _attributed(prepared: Prepared, trained: Trained, device: str) -> None:
+    """Limits beside a new index; without one, nothing stays of an older run's."""
+    from oracle.daemon.recording import FOLDER, LIMITS, measure_limits
+
+    if not prepared.recipe.attribution:
+        shutil.rmtree(trained.folder / FOLDER, ignore_errors=True)
+    elif not (trained.folder / FOLDER / LIMITS).is_file():
+        measure_limits(prepared.recipe, prepared.base, trained, device)
 
 
 def judge(prepared: Prepared, folder: Path, device: str = "cpu") -> Report:

@@ -12,10 +12,12 @@ import torch
 from torch.nn import functional
 
 from oracle.factory.errors import BadSuite
+from oracle.factory.recipe import Recipe
 from oracle.factory.rows import Row
 from oracle.factory.tokens import encode, messages_of, prompt_ids
 
 _TOKENS_AT_ONCE = 8192
+_FEWEST_QUESTIONS = 8  # of the general set
 GENERAL = Path(__file__).parent / "embedded" / "general.jsonl"
 REHEARSAL = GENERAL.with_name("rehearsal.jsonl")
 
@@ -93,6 +95,18 @@ def general_rows(file: Path | None) -> list[Row]:
     if not contents:
         raise BadSuite(f"general set {where}: is empty")
     return [Row(f"general-{i}", -1, content, "general", "general", "", "", "") for i, content in enumerate(contents)]
+
+
+def require_general(recipe: Recipe) -> None:
+    """Raises BadSuite where forgetting, or the noise of attribution, could not be measured by it."""
+    named = recipe.evaluation.general
+    rows = general_rows(Path(named) if named else None)
+    asked = sum(messages_of(row.content) is not None for row in rows)
+    if recipe.attribution and asked < _FEWEST_QUESTIONS:
+        raise BadSuite(
+            f"general set {named}: {asked} of its {len(rows)} lines ask something, and attribution measures its noise"
+            f" by {_FEWEST_QUESTIONS} or more: add lines with prompt and completion, or say attribution: false"
+        )
 
 
 @torch.no_grad()

@@ -13,7 +13,11 @@ from oracle.factory.base import open_tokenizer
 from oracle.factory.recipe import Recipe
 from oracle.factory.rows import Row, Snapshot, training_rows
 from oracle.factory.tokens import encode_all
-from oracle.factory.training import Trained
+from oracle.factory.trained import Trained
+
+QUESTIONS = "questions.jsonl"  # by which accuracy was measured
+PLAN = "calibration.json"  # how many retrainings it took
+NOT_MEASURED = "accuracy.none.txt"  # why it was not
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,18 @@ class Dossier:
     def accuracy(self) -> Mapping[str, Any] | None:
         """As calibration has measured it; None where nobody did."""
         return self._read("accuracy.json")
+
+    @property
+    def plan(self) -> Mapping[str, Any] | None:
+        """How many halves, contributors left out and seeds accuracy was measured by."""
+        return self._read(PLAN)
+
+    @property
+    def why_not_measured(self) -> str:
+        file = self.trained.folder / "attribution" / NOT_MEASURED
+        if file.is_file():
+            return file.read_text(encoding="utf-8").strip()
+        return "counterfactual retraining was not done for this version before it was published"
 
     @property
     def limits(self) -> Mapping[str, Any] | None:

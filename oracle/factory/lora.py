@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from oracle.factory.errors import BadBase, BadBundle
-from oracle.factory.opening import CONFIG, WEIGHTS
 
+WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 _PREFIX = "base_model.model."
 
 

@@ -19,7 +19,7 @@ from oracle import __version__
 from oracle.factory.base import files_of, weights_hash
 from oracle.factory.recipe import Recipe
 from oracle.factory.rows import Snapshot
-from oracle.factory.training import Trained
+from oracle.factory.trained import Trained
 from oracle.types import Hash32
 
 FORMAT = "openledger-model/1"

@@ -10,7 +10,7 @@ import yaml
 from oracle.factory.bom import bom
 from oracle.factory.card import card
 from oracle.factory.content import as_text, summary
-from oracle.factory.dossier import Dossier
+from oracle.factory.dossier import QUESTIONS, Dossier
 from oracle.factory.manifest import plain_recipe
 
 CARD, BOM, CONTENT, RECIPE, ATTRIBUTION, RECOMPUTE = (
@@ -75,11 +75,17 @@ def attribution(found: Dossier) -> str:
     ]
     if found.accuracy is None:
         lines += [
-            "None. Counterfactual retraining was not done for this version before it was published: on chain its"
-            " accuracyHash is zero, and receipts say so wherever they show shares."
+            f"None: {found.why_not_measured}. On chain its accuracyHash is zero, and receipts say so wherever they show"
+            " shares."
         ]
     else:
         lines += [f"- {name}: {json.dumps(value)}" for name, value in sorted(found.accuracy.items())]
+        lines += [
+            "",
+            "Measured by retraining without halves of the contributors and without single ones, each by several seeds:"
+            " retrainings/ holds what each of them answered. The SHA-256 of attribution/accuracy.json is the version's"
+            " accuracyHash on chain.",
+        ]
     lines += ["", "## Limits, below which nothing is paid", ""]
     if found.limits is None:
         lines += ["None were measured, so that every answer abstains."]
@@ -89,6 +95,21 @@ def attribution(found: Dossier) -> str:
     lines += [f"| {who} | {count} |" for who, count in found.contributors]
     lines += ["", "recompute.md says how weights and index are made again."]
     return "\n".join(lines) + "\n"
+
+
+def _measured_again(found: Dossier) -> str:
+    if found.accuracy is None:
+        return f"Accuracy of attribution was not measured: {found.why_not_measured}."
+    plan = " ".join(f"--{name.replace('_', '-')} {count}" for name, count in sorted((found.plan or {}).items()))
+    questions = QUESTIONS if found.private else f"attribution/{QUESTIONS}"
+    theirs = " Those questions are of private datanets: ask the builder for them." if found.private else ""
+    return f"""Accuracy of attribution, by {found.accuracy["retrainings"]} retrainings of the run that was made again:
+
+    openledger attribution calibrate again --questions {questions} {plan}
+
+Then again/attribution/accuracy.json is attribution/accuracy.json, whose SHA-256 is on chain.{theirs}
+In seconds instead of retrainings: copy attribution/retrainings, which holds what each of them answered, into
+again/attribution first."""
 
 
 def recompute(found: Dossier) -> str:
@@ -112,8 +133,10 @@ In this folder:
     openledger model eval recipe.yaml --out again
 
 The weights have to be `{found.trained.weights}`,
-and again/attribution/ has to hold the files of attribution/ (accuracy.json is measured after the run). {exact}
+and again/attribution/ has to hold the files of attribution/ that the run itself writes. {exact}
 {parent}
+{_measured_again(found)}
+
 The manifest's hash stands in the event VersionPublished; index.json says where. snapshots/ holds the rows, unless they
 are private or were erased since: then the roots on chain are all that remains of them.
 """

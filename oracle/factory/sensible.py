@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from oracle.factory.base import open_tokenizer
+from oracle.factory.base import embedded, open_tokenizer
 from oracle.factory.presets import rate_for
 from oracle.factory.recipe import Recipe
 from oracle.factory.rows import EVALUATION, Row, training_rows
@@ -18,7 +18,14 @@ _LONGEST = 2048
 _SMALL = 1024  # dimensions, below which a base forgets fast
 
 
+GENERAL = "general.jsonl"
+_ASKS = f"""
+  general: {GENERAL}        # yours to write, before training: lines of text, or prompt and completion, that this base
+                                # is good at and no datanet here is about; eight questions at least"""
+
+
 def recipe_over(asked: Recipe, rows: Sequence[Row], base: Path) -> str:
+    """Over another base than the embedded one, what it must not unlearn is for its builder to say."""
     config = json.loads((base / "config.json").read_text(encoding="utf-8"))
     width, context = config.get("hidden_size", 4096), config.get("max_position_embeddings", _LONGEST)
     trained = training_rows(rows)
@@ -31,6 +38,7 @@ def recipe_over(asked: Recipe, rows: Sequence[Row], base: Path) -> str:
         {"folder": each.folder} if each.folder else {"datanet": each.datanet, "snapshot": each.snapshot}
         for each in asked.sources
     ]
+    general = "" if base == embedded() else _ASKS
     share = 1.0 if width < _SMALL else 0.0
     return f"""\
 # What is left out has the value of the preset. docs/factory.md has all names.
@@ -45,7 +53,7 @@ sequence_length: {length}
 rehearsal: {{share: {share}}}         # of the batch: general rows beside each step's own, against forgetting
 seed: 1
 evaluation:
-  suites: []                    # tasks of lm-evaluation-harness: names in the folder `tasks`, or YAML files
+  suites: []                    # tasks of lm-evaluation-harness: names in the folder `tasks`, or YAML files{general}
 gate:
   metric: {"exact_match" if asks else "perplexity"}
   general_worse_percent: 5

@@ -8,17 +8,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from oracle.factory.asking import require_general
 from oracle.factory.errors import BadSuite
 from oracle.factory.intervals import mean
-from oracle.factory.recipe import Evaluation
+from oracle.factory.recipe import Evaluation, Recipe
 
 _OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 
-def require(asked: Evaluation) -> None:
-    """Whether every suite is there: known before a run begins, not after it has ended."""
-    for suite in asked.suites:
-        _file_of(suite, asked.tasks)
+def require(recipe: Recipe) -> None:
+    """Whether every suite and the general set are there: known before a run begins, not after it has ended."""
+    for suite in recipe.evaluation.suites:
+        _file_of(suite, recipe.evaluation.tasks)
+    require_general(recipe)
 
 
 def run(asked: Evaluation, base: Path, adapter: Path, device: str = "cpu", most: int | None = None) -> dict[str, Any]:

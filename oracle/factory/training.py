@@ -5,34 +5,29 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from oracle.factory import checkpoints
 from oracle.factory.base import Opened, open_base, weights_hash
-from oracle.factory.checkpoints import write_folder, write_json
+from oracle.factory.checkpoints import write_json
 from oracle.factory.errors import BadRecipe, BadSnapshot
-from oracle.factory.lora import Layers, load, read_weights
-from oracle.factory.opening import CONFIG, WEIGHTS
-from oracle.factory.order import order_digest, order_of, units_of
+from oracle.factory.lora import WEIGHTS, Layers, load, read_weights
+from oracle.factory.order import order_of, units_of
 from oracle.factory.presets import rate_for
 from oracle.factory.recipe import Recipe
 from oracle.factory.rehearsing import Rehearsal
 from oracle.factory.rows import Row
 from oracle.factory.stepping import Line, Member, Stepper
 from oracle.factory.tokens import encode_all
+from oracle.factory.trained import FEED, RESULT, Trained, is_of, read_trained, write_adapter, write_order
 from oracle.factory.watching import Progress, Say, Watch, Watched, never, nobody
 
-RESULT = "training.json"
-ORDER = "order.json"
-FEED = "progress.jsonl"
-ADAPTER = "adapter"
 _SAVE_EVERY = 60.0  # seconds
 
 
@@ -50,25 +45,6 @@ class Job:
     @property
     def name(self) -> str:
         return self.folder.name
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What a run came to; its files lie in the folder."""
-
-    name: str
-    folder: Path
-    weights: str  # SHA-256 of the safetensors file
-    steps: int
-    loss: float  # mean over the last epoch
-    tokens: int
-    seconds: float
-    order: str  # digest of rows and their order
-    said: Mapping[str, Any]
-
-    @property
-    def adapter(self) -> Path:
-        return self.folder / ADAPTER
 
 
 def train(
@@ -145,7 +121,7 @@ class _Run:
         return Member(adapter, settings, rate, tuple(examples), tuple(units), tuple(order), out, watcher, beside)
 
     def go(self, say: Say, stop: Callable[[], bool], save_every: float) -> list[Trained] | None:
-        if all(_is_of(job.folder, self._digest) for job in self._jobs):
+        if all(is_of(job.folder, self._digest) for job in self._jobs):
             return [read_trained(job.folder) for job in self._jobs]
         self._go_on()
         steps = max(len(member.order) for member in self._members)
@@ -223,26 +199,13 @@ class _Run:
     def _finish(self, job: Job, member: Member) -> Trained:
         state = {name: value.cpu().contiguous() for name, value in member.adapter.state().items()}
         config = member.adapter.config(job.recipe.base)
-        write_folder(job.folder / ADAPTER, lambda half: _write_adapter(half, state, config))
-        weights = hashlib.sha256((job.folder / ADAPTER / WEIGHTS).read_bytes()).hexdigest()
+        weights = write_adapter(job.folder, state, config)
         watched: dict[str, Any] = {}
         if member.watcher is not None:
             with checkpoints.saving(job.folder):
                 watched = dict(member.watcher.close(job.folder, state))
-        ids = [row.id for row in job.rows]
         each = max(1, len(member.order) // member.training.epochs)
-        order = order_digest(member.order, ids)
-        write_json(
-            job.folder / ORDER,
-            {
-                "batches": [list(batch) for batch in member.order],
-                "digest": order,
-                "examples": [[examples.row, len(examples.tokens)] for examples in member.examples],
-                "left_out": sorted(job.without),
-                "rows": ids,
-                "units": [list(unit) for unit in member.units] if member.training.packing else None,
-            },
-        )
+        order = write_order(job.folder, [row.id for row in job.rows], member, job.without)
         said = {
             "weights": weights,
             "steps": len(member.order),
@@ -252,7 +215,7 @@ class _Run:
             "seconds": round(self._spent, 2),
             "order": order,
             "rehearsal": member.beside.digest,
-            "rows": len(ids),
+            "rows": len(job.rows),
             "run": self._digest,
             "halvings": self._stepper.halved,
             "lines_at_once": self._stepper.most,
@@ -262,31 +225,6 @@ class _Run:
         }
         write_json(job.folder / RESULT, said)
         return read_trained(job.folder)
-
-
-def read_trained(folder: Path) -> Trained:
-    """A run that has ended."""
-    try:
-        said = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BadRecipe(f"{folder}: no run has ended here; openledger model train first") from None
-    return Trained(
-        folder.name, folder, said["weights"], said["steps"], said["loss"], said["tokens"], said["seconds"],
-        said["order"], said,
-    )  # fmt: skip
-
-
-def _is_of(folder: Path, run: str) -> bool:
-    """Whether this very run has ended here before."""
-    try:
-        return bool(json.loads((folder / RESULT).read_text(encoding="utf-8"))["run"] == run)
-    except (OSError, ValueError, KeyError):
-        return False
-
-
-def _write_adapter(half: Path, state: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
-    save_file(dict(sorted(state.items())), half / WEIGHTS, metadata={"format": "pt"})
-    (half / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _require_alike(jobs: Sequence[Job]) -> None:

@@ -19,7 +19,6 @@ from fixtures.factory import facts
 from oracle.daemon.ground import Ground
 from oracle.factory.base import embedded
 from oracle.factory.bom import check
-from oracle.factory.opening import open_adapter, open_attribution
 from oracle.factory.tokens import prompt_ids
 from oracle.serving.config import EngineConfig, Slots
 from oracle.serving.engine import Engine
@@ -27,6 +26,7 @@ from oracle.serving.types import Finished, Generated, Request, Token
 from oracle.store import models, snapshots
 from oracle.store.blobs import Blobs
 from oracle.store.folder import FolderUnavailable
+from oracle.store.model_files import folder_of
 from oracle.types import BasisPoints, Cid, DatanetId
 
 __all__ = ["desk"]
@@ -108,7 +108,8 @@ def test_factory__from_a_datanet_to_a_model__then_it_stands_on_chain_and_answers
         broken.setattr(Blobs, "put", full_after(3))
         assert "No space left" in desk.says("model", "publish", file, fails=True)
     assert desk.says("model", "list") == ""  # nothing is half published
-    assert "model facts@1" in desk.says("model", "publish", file)
+    said = desk.says("model", "publish", file, "--calibrate")
+    assert "model facts@1" in said and "not measured, 1 contributors cannot be told apart" in said
     assert "model facts@1" in desk.says("model", "publish", file)  # the same again is the same version
     assert "facts@1                          prepared" in desk.says("model", "list")
     desk.turns(12)
@@ -129,8 +130,8 @@ def test_factory__from_a_datanet_to_a_model__then_it_stands_on_chain_and_answers
 
 
 def _is_served(desk: Desk, ground: Ground, found: models.Model) -> None:
-    folder = open_adapter(ground.blobs, found.made, desk.folder / "opened" / "adapter")
-    assert (open_attribution(ground.blobs, found.made, desk.folder / "opened" / "attribution") / "limits.json").exists()
+    folder = folder_of(found.made, ground.blobs, desk.folder / "opened")
+    assert (folder / "attribution" / "limits.json").exists()
     asked = [each.content for each in facts(8) if each.kind == "evaluation-item"]
     right = [each for each in asked[:6] if served(folder, embedded(), each["question"]) == each["answer"]]
     assert len(right) >= 3
@@ -147,6 +148,7 @@ def _is_exported(desk: Desk, found: models.Model) -> None:
         "index.json"
     }
     check((out / "bom.cdx.json").read_text())
+    assert "None: 1 contributors cannot be told apart" in (out / "attribution.md").read_text()
     described = json.loads((out / "snapshots" / "1-1" / "croissant.json").read_text())
     rows = (out / "snapshots" / "1-1" / "rows.jsonl").read_bytes()
     assert described["distribution"][0]["sha256"] == sha256(rows).hexdigest()

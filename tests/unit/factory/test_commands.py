@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 
 from fixtures.factory import exported, facts
 from oracle.cli import main
+from oracle.factory.base import embedded
 
 
 def says(*arguments: str, fails: bool = False) -> str:
@@ -36,6 +38,16 @@ def test_commands__over_an_exported_snapshot__then_no_oracle_is_needed(tmp_path:
     curve = [json.loads(line) for line in Path("run/progress.jsonl").read_text().splitlines()]
     assert [told["step"] for told in curve] == list(range(1, 9))
     assert "openledger init" in says("publish", "recipe.yaml", "--out", "run", fails=True)
+
+
+def test_init__over_another_base__then_it_asks_for_a_general_set_before_it_trains(tmp_path: Path) -> None:
+    folder, base = exported(tmp_path / "s", facts(4)), tmp_path / "other"
+    shutil.copytree(embedded(), base)
+    said = says("init", "--snapshot", str(folder), "--name", "facts", "--base", str(base))
+    assert "general.jsonl: write it first" in said
+    assert "general.jsonl: cannot be read" in says("train", "recipe.yaml", "--dry-run", fails=True)
+    shutil.copy(embedded() / "general.jsonl", "general.jsonl")
+    assert "steps" in says("train", "recipe.yaml", "--dry-run")
 
 
 def test_train__of_two_recipes__then_both_are_made_in_one_process(tmp_path: Path) -> None:

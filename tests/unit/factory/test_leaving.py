@@ -16,9 +16,8 @@ from oracle.factory.rows import all_rows, read_snapshot, training_rows
 from oracle.factory.sensible import recipe_over
 from oracle.factory.training import train
 
-pytestmark = pytest.mark.slow
 
-
+@pytest.mark.slow
 def test_leave_out__of_the_datanet_that_holds_the_facts__then_it_costs_most(tmp_path: Path) -> None:
     told = facts(4)
     prose = [each for each in facts(8, seed=5) if each.kind == "training-row"][:8]

@@ -83,14 +83,29 @@ def test_attribution__when_accuracy_was_not_measured__then_it_says_so(
     written: dict[str, bytes], dossier: Dossier
 ) -> None:
     text = written["attribution.md"].decode()
-    assert "None. Counterfactual retraining was not done" in text
+    assert "None: counterfactual retraining was not done" in text
+    assert "was not measured: counterfactual" in written["recompute.md"].decode()
     assert f"| {ANNA} | 6 |" in text
-    file = dossier.trained.folder / "attribution" / "accuracy.json"
-    file.write_text(json.dumps({"loco_r": {"value": 0.5}}))
+    folder = dossier.trained.folder / "attribution"
+    files = {
+        "accuracy.json": '{"loco_r": {"value": 0.5}, "retrainings": 5}',
+        "calibration.json": '{"halves": 2, "left_out": 2, "seeds": 1}',
+        "accuracy.none.txt": "too few people",
+    }
+    for name, content in files.items():
+        (folder / name).write_text(content)
     try:
-        assert '- loco_r: {"value": 0.5}' in papers(dossier)["attribution.md"].decode()
+        made = papers(dossier)
+        assert '- loco_r: {"value": 0.5}' in made["attribution.md"].decode()
+        asked = "calibrate again --questions attribution/questions.jsonl --halves 2 --left-out 2 --seeds 1"
+        assert asked in made["recompute.md"].decode()
+        private = papers(replace(dossier, private=True))["recompute.md"].decode()
+        assert "--questions questions.jsonl" in private and "ask the builder" in private
+        (folder / "accuracy.json").unlink()
+        assert "None: too few people." in papers(dossier)["attribution.md"].decode()
     finally:
-        file.unlink()
+        for name in files:
+            (folder / name).unlink(missing_ok=True)
 
 
 def test_recipe__of_the_export__then_it_is_the_same_run(written: dict[str, bytes], dossier: Dossier) -> None:

@@ -45,6 +45,13 @@ def test_parse__of_a_contradiction__then_says_what_to_do(added: str, said: str) 
         parse(content)
 
 
+def test_parse__of_several_contradictions__then_all_are_named() -> None:
+    with pytest.raises(BadRecipe) as caught:
+        parse(LEAST + "parent: wasps@1\npacking: true\ngradient_checkpointing: true")
+    for named in ("split.upstream is 0", "packing:", "gradient_checkpointing:"):
+        assert named in str(caught.value)
+
+
 def test_parse__of_no_yaml__then_says_so() -> None:
     with pytest.raises(BadRecipe, match="not YAML"):
         parse("name: [")

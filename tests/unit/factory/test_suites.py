@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.factory import Taught, facts
+from fixtures.factory import Taught, facts, recipe
 from oracle.factory.base import embedded
 from oracle.factory.errors import BadSuite
 from oracle.factory.recipe import Evaluation
@@ -47,10 +47,23 @@ def test_run__of_a_local_task__then_base_and_adapter_stand_side_by_side(tasks: P
 
 
 def test_require__of_what_is_not_there__then_says_what_is(tasks: Path) -> None:
-    require(Evaluation(suites=("materials",), tasks=str(tasks)))
-    with pytest.raises(BadSuite, match="there are materials"):
-        require(Evaluation(suites=("mmlu",), tasks=str(tasks)))
-    with pytest.raises(BadSuite, match=r"evaluation\.tasks"):
-        require(Evaluation(suites=("mmlu",)))
-    with pytest.raises(BadSuite, match="no such file"):
-        require(Evaluation(suites=("gone.yaml",)))
+    asked = {"suites": ["materials"], "tasks": str(tasks)}
+    require(recipe(tasks, evaluation=asked))
+    for evaluation, said in (
+        (asked | {"suites": ["mmlu"]}, "there are materials"),
+        ({"suites": ["mmlu"]}, r"evaluation\.tasks"),
+        ({"suites": ["gone.yaml"]}, "no such file"),
+        ({"general": "gone.jsonl"}, r"gone\.jsonl: cannot be read"),
+    ):
+        with pytest.raises(BadSuite, match=said):
+            require(recipe(tasks, evaluation=evaluation))
+
+
+def test_require__of_a_general_set_that_asks_nothing__then_it_is_refused_where_noise_is_measured_by_it(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "general.jsonl"
+    file.write_text(json.dumps({"text": "Ships leave at noon."}) + "\n")
+    with pytest.raises(BadSuite, match="0 of its 1 lines ask something"):
+        require(recipe(tmp_path, evaluation={"general": str(file)}))
+    require(recipe(tmp_path, evaluation={"general": str(file)}, attribution=False))

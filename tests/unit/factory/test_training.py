@@ -185,6 +185,21 @@ def test_train__of_four_together__then_each_is_what_it_is_alone(folder: Path, ro
             torch.testing.assert_close(value, theirs[name], rtol=1e-3, atol=1e-5)
 
 
+def test_train__of_several_together_when_stopped_and_gone_on__then_every_hash_is_the_same(
+    folder: Path, rows: list[Row], tmp_path: Path
+) -> None:
+    def made(name: str, **how: Any) -> list[str] | None:
+        settings = ({"seed": 1}, {"seed": 2, "epochs": 1})
+        jobs = [Job(small(folder, **each), rows, tmp_path / name / str(n)) for n, each in enumerate(settings)]
+        found = train_together(jobs, embedded(), tmp_path / name, **how)
+        return None if found is None else [each.weights for each in found]
+
+    whole = made("whole")
+    assert made("cut", stop=after(2)) is None
+    assert made("cut", stop=after(3)) is None  # the shorter one has ended by now
+    assert made("cut") == whole
+
+
 def test_train__together_of_different_precision__then_it_is_refused(
     folder: Path, rows: list[Row], tmp_path: Path
 ) -> None:
