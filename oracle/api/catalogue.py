@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -14,7 +15,7 @@ from sqlalchemy import Connection, select
 from oracle.api.refusals import Refusal
 from oracle.daemon.texts import Words
 from oracle.errors import OpenLedgerError
-from oracle.settlement.hashing import NOTHING, keccak
+from oracle.settlement.hashing import NOTHING
 from oracle.settlement.parties import bonds_at_stake, terms_of
 from oracle.settlement.receipts import terms_hash
 from oracle.settlement.shares import require_sound
@@ -28,6 +29,15 @@ from oracle.types import Address, ChainId, DatanetId, Hash32
 
 _EVERY = 5.0  # seconds that a list of models, or terms, may be old
 _TEXTS = ("tokenizer.json", "tokenizer_config.json", "config.json", "generation_config.json", "chat_template.jinja")
+
+Place = tuple[str, ...]
+
+# Where calibration and the factory's evaluation write the figures that a consumer may make a condition.
+_ACCURACY: Place = ("lds_contributors", "value")
+_EVALUATION: tuple[Place, ...] = (
+    ("adapter", "held-out", "exact_match", "value"),
+    ("adapter", "held-out", "choice", "value"),
+)
 
 
 @dataclass(frozen=True)
@@ -134,17 +144,17 @@ class Catalogue:
             return replace(known, base=base)
         return Offer(
             model, base, made, terms_hash(made),
-            self._figure(model, model.made.accuracy, ("accuracy", "lds")),
-            self._figure(model, model.made.evaluation, ("score", "evaluation")),
+            self._figure(model, model.made.accuracy, _ACCURACY),
+            self._figure(model, model.made.evaluation, *_EVALUATION),
             bool(names & self.free),
         )  # fmt: skip
 
-    def _figure(self, model: Model, name: Hash32, words: tuple[str, ...]) -> float | None:
-        """Out of the report that the registry's hash stands for; nothing else would be proven by the receipt."""
-        if name == NOTHING:
+    def _figure(self, model: Model, report: Hash32, *places: Place) -> float | None:
+        """Out of the report whose SHA-256 the registry has; nothing else would be proven by the receipt."""
+        if report == NOTHING:
             return None
-        if name not in self._measured:
-            self._measured[name] = None
+        if report not in self._measured:
+            self._measured[report] = None
             for file, cid in sorted(model.made.files.items()):
                 if not file.endswith(".json"):
                     continue
@@ -152,9 +162,9 @@ class Catalogue:
                     content = self.blobs.read(cid)
                 except OpenLedgerError:
                     continue
-                if keccak(content) == name:
-                    self._measured[name] = _number(orjson.loads(content), words)
-        return self._measured[name]
+                if sha256(content).digest() == report:
+                    self._measured[report] = _first(orjson.loads(content), places)
+        return self._measured[report]
 
 
 def _parents(connection: Connection, model: Model) -> list[tuple[Address, int]]:
@@ -170,11 +180,12 @@ def _reviewers(connection: Connection, datanets: set[DatanetId]) -> list[Address
     return [account for (account,) in connection.execute(asked)]
 
 
-def _number(report: Any, words: tuple[str, ...]) -> float | None:
-    for word in words:
-        value = report.get(word) if isinstance(report, Mapping) else None
-        if isinstance(value, Mapping):
-            value = value.get("value")
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
+def _first(report: Any, places: Iterable[Place]) -> float | None:
+    """The first of these places that holds a figure; a report measures what its questions allow."""
+    for place in places:
+        found = report
+        for word in place:
+            found = found.get(word) if isinstance(found, Mapping) else None
+        if isinstance(found, int | float) and not isinstance(found, bool):
+            return float(found)
     return None

@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from fixtures.desk import Desk, desk
 from fixtures.factory import facts
+from oracle.api.catalogue import Catalogue
 from oracle.daemon.ground import Ground
 from oracle.factory.base import embedded
 from oracle.factory.bom import check
@@ -27,7 +28,7 @@ from oracle.store import models, snapshots
 from oracle.store.blobs import Blobs
 from oracle.store.folder import FolderUnavailable
 from oracle.store.model_files import folder_of
-from oracle.types import BasisPoints, Cid, DatanetId
+from oracle.types import Address, BasisPoints, Cid, DatanetId
 
 __all__ = ["desk"]
 
@@ -135,6 +136,10 @@ def _is_served(desk: Desk, ground: Ground, found: models.Model) -> None:
     asked = [each.content for each in facts(8) if each.kind == "evaluation-item"]
     right = [each for each in asked[:6] if served(folder, embedded(), each["question"]) == each["answer"]]
     assert len(right) >= 3
+    nobody = Address("0x" + "00" * 20)
+    offer = Catalogue(ground.database, ground.blobs, ground.rpc.chain, nobody, nobody).find("facts")
+    said = json.loads(ground_evaluation(ground, found))["adapter"]["held-out"]["exact_match"]["value"]
+    assert offer.evaluation == said > 0.5 and offer.accuracy is None  # what a consumer may make a condition
 
 
 def _is_exported(desk: Desk, found: models.Model) -> None:
