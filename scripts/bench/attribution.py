@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -52,12 +53,15 @@ SHOWN = (
 )
 
 
-def made(world_seed: int, query_seed: int, model_seed: int, cache: Path) -> Instance:
-    """The reference world of these seeds, made once."""
-    folder = cache / f"world-{world_seed}-{query_seed}-{model_seed}"
+def made(world_seed: int, query_seed: int, model_seed: int, cache: Path, data_seed: int | None = None) -> Instance:
+    """The reference world of these seeds, made once. With a seed for the data it has the base of the one without."""
+    folder = cache / f"world-{world_seed}-{query_seed}-{model_seed}{'' if data_seed is None else f'-{data_seed}'}"
     if not (folder / "recipe.json").exists():
-        content = world.make(world_seed)
-        make_base(folder / "base", content, model_seed)
+        content = world.make(world_seed, data_seed)
+        if data_seed is None:
+            make_base(folder / "base", content, model_seed)
+        else:
+            shutil.copytree(made(world_seed, query_seed, model_seed, cache).base, folder / "base", dirs_exist_ok=True)
         save(folder, list(content.rows), world.ask(content, query_seed), RECIPE)
     return load(folder)
 
