@@ -67,11 +67,19 @@ def made(world_seed: int, query_seed: int, model_seed: int, cache: Path, data_se
 
 
 def measure(
-    instance: Instance, recipe: Recipe, truth: Truth, seed: int, quick: bool, device: str
+    instance: Instance, recipe: Recipe, truth: Truth, options: argparse.Namespace
 ) -> tuple[dict[str, float], list[dict[str, Any]]]:
     asked = [i for i, query in enumerate(instance.queries) if query.kind != "control"]
     owners = figures.membership(instance)
+    seed, device = options.order_seed, options.device
     start = Base(instance.base, torch.float32).fresh(recipe, seed)
+    if options.engine_alone:
+        found = engine.alone(instance, recipe, truth, start, seed, options.cache, device)
+        rows = [
+            {"method": "this engine", **found.accuracy},
+            {"method": "truth of one seed", **other_seed(instance, truth)},
+        ]
+        return found.figures, rows
     with tempfile.TemporaryDirectory() as folder:
         found = engine.measure(instance, recipe, truth, start, seed, Path(folder), device)
     rows = [{"method": "this engine", **found.accuracy}]
@@ -97,6 +105,8 @@ def other_seed(instance: Instance, truth: Truth) -> dict[str, float]:
             one, rest = values[0][:, asked], values[1:].mean(0)[:, asked]
             ranks = [figures.lds(one[:, [j]], rest[:, [j]], np.ones((1, 1)))[0] for j in range(len(asked))]
             found[f"lds_{kind}"] = float(np.mean(ranks))
+    if not len(truth.of("without")[0]):
+        return found
     effects = figures.left_out(instance, truth, asked)
     one, rest = effects[0], effects[1:].mean(0)
     found["loco_r"] = float(np.mean([figures.correlation(one[j], rest[j]) for j in range(len(asked))]))
@@ -125,21 +135,22 @@ def worlds(options: argparse.Namespace) -> tuple[dict[str, float], list[dict[str
     """Every world, and every method in each; then the means over worlds."""
     seeds = [int(seed) for seed in options.truth_seeds.split(",")][: 1 if options.quick else None]
     found, rows = [], []
-    for world_seed in map(int, options.world_seed.split(",")):
-        recipe = SMOOTH if options.recipe == "smooth" else RECIPE
+    recipe = SMOOTH if options.recipe == "smooth" else RECIPE
+    for name in options.world_seed.split(","):
         if options.instance:
             instance = load(options.instance)
             recipe = instance.recipe
         else:
-            others = (options.query_seed or world_seed, options.model_seed or world_seed)
-            instance = made(world_seed, *others, options.cache)
+            instance, _ = world_of(name, options)
         subsets = plan(instance, options.subset_seed, 8 if options.quick else options.subsets)
         if options.recipe == "smooth" or options.without_examples:
             subsets = [subset for subset in subsets if subset.kind != "examples"]
+        if options.without_left_out:
+            subsets = [subset for subset in subsets if subset.kind not in ("all", "without")]
         truth = retrain(instance, recipe, subsets, seeds, options.cache, device=options.device)
-        mine, methods = measure(instance, recipe, truth, options.order_seed, options.quick, options.device)
+        mine, methods = measure(instance, recipe, truth, options)
         found.append(mine)
-        rows += [{"world": world_seed, **row} for row in methods]
+        rows += [{"world": name, **row} for row in methods]
     means = over_worlds(found)
     if len(found) > 1:
         for method in dict.fromkeys(row["method"] for row in rows):
@@ -155,16 +166,28 @@ def parts(options: argparse.Namespace, folder: Path) -> tuple[dict[str, float], 
         return worlds(options)
     if options.part == "spans":
         return evidence.measure(folder, 10 if options.quick else 100, options.infini_gram), []
-    seed = int(options.world_seed.split(",")[0])
-    instance = made(seed, options.query_seed or seed, options.model_seed or seed, options.cache)
+    names = options.world_seed.split(",")
+    instance, content = world_of(names[0], options)
     if options.part == "many":
         return many.measure(instance, RECIPE, folder, 1_000 if options.quick else 100_000), []
     if options.part == "cost":
         return cost.measure(instance, RECIPE, options.order_seed, options.device), []
     if options.part == "peers":
         return of_peers(instance, options)
-    sides = 1 if options.quick else 3
-    return attackers.copycat_gain(instance, RECIPE, world.make(seed), options.order_seed, sides), []
+    found = []
+    for name in names:
+        instance, content = world_of(name, options)
+        sides = 1 if options.quick else options.sides
+        found += attackers.copycat_gains(instance, RECIPE, content, options.order_seed, sides)
+    return attackers.copycat_figures(found), []
+
+
+def world_of(name: str, options: argparse.Namespace) -> tuple[Instance, world.World]:
+    """By `SEED` or `SEED:DATA`."""
+    seed, _, data = name.partition(":")
+    number, data_seed = int(seed), int(data) if data else None
+    seeds = (options.query_seed or number, options.model_seed or number)
+    return made(number, *seeds, options.cache, data_seed), world.make(number, data_seed)
 
 
 def of_peers(instance: Instance, options: argparse.Namespace) -> tuple[dict[str, float], list[dict[str, Any]]]:
@@ -181,7 +204,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", choices=("world", "spans", "many", "attackers", "cost", "peers"), default="world")
     parser.add_argument("--instance", type=Path, help="a folder with an instance; without it reference worlds are made")
-    parser.add_argument("--world-seed", default="1", help="one or several, separated by commas")
+    parser.add_argument(
+        "--world-seed",
+        default="1",
+        help="one or several, separated by commas; 1:7 is world 1 and its base with other data, by seed 7",
+    )
     for name in ("query", "model"):
         parser.add_argument(f"--{name}-seed", type=int, help="the world's own where it is left out")
     for name, default in (("order", 100), ("subset", 0)):
@@ -190,6 +217,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--recipe", choices=("adam", "smooth"), default="adam", help="of the reference world")
     parser.add_argument("--subsets", type=int, default=40, help="half-subsets of examples, and as many of contributors")
     parser.add_argument("--without-examples", action="store_true", help="half-subsets of contributors alone")
+    parser.add_argument("--without-left-out", action="store_true", help="no contributor is left out by itself")
+    parser.add_argument("--engine-alone", action="store_true", help="without the audit and the other methods")
+    parser.add_argument("--sides", type=int, default=3, help="holders of each world who become copycats")
     parser.add_argument(
         "--quick", action="store_true", help="8 subsets of each kind, one seed: minutes, and wide intervals"
     )
