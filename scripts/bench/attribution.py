@@ -156,6 +156,8 @@ def worlds(options: argparse.Namespace) -> tuple[dict[str, float], list[dict[str
         for method in dict.fromkeys(row["method"] for row in rows):
             mine = [{k: v for k, v in row.items() if isinstance(v, float)} for row in rows if row["method"] == method]
             rows.append({"world": "mean", "method": method, **over_worlds(mine)})
+    if options.engine_alone:
+        means = {f"{name}_over_worlds": value for name, value in means.items()}
     if options.recipe == "smooth":
         means = {f"{name}_smooth": value for name, value in means.items()}
     return means, rows
@@ -256,7 +258,8 @@ def _write(
     told = {k: v for k, v in given.items() if v not in (None, False, parser.get_default(k[2:].replace("-", "_")))}
     command = command_line("scripts/bench/attribution.py", told)
     versions = {name: version(name) for name in ("torch", "transformers", "peft", "numpy")}
-    kind = f"{options.part}{' smooth' if options.recipe == 'smooth' else ''}"
+    kind = f"{options.part}{' over worlds' if options.engine_alone else ''}"
+    kind += " smooth" if options.recipe == "smooth" else ""
     before = json.loads(options.json.read_text(encoding="utf-8")) if options.json.exists() else {}
     kept = [row for row in before.get("rows", []) if row.get("part") != kind]
     report = Report(
