@@ -74,7 +74,7 @@ def measure(
     seed, device = options.order_seed, options.device
     start = Base(instance.base, torch.float32).fresh(recipe, seed)
     if options.engine_alone:
-        found = engine.alone(instance, recipe, truth, start, seed, options.cache, device)
+        found = engine.alone(instance, recipe, truth, start, seed, options.cache)
         rows = [
             {"method": "this engine", **found.accuracy},
             {"method": "truth of one seed", **other_seed(instance, truth)},
@@ -236,7 +236,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         found, rows = parts(options, Path(folder))
-    found[f"seconds_{options.part}{'_smooth' if options.recipe == 'smooth' else ''}"] = time.perf_counter() - started
+    over, smooth = options.engine_alone * "_over_worlds", (options.recipe == "smooth") * "_smooth"
+    found[f"seconds_{options.part}{over}{smooth}"] = time.perf_counter() - started
     head = ("method", *(title for _, title in SHOWN), "")
     if rows:
         print(text_table(head, table(rows)))
