@@ -180,7 +180,7 @@ def build_spans(folder: Path, rows: Iterator[Sequence[int]] | Sequence[Sequence[
         "width": width,
         "rows": len(starts),
         "tokens": len(tokens),
-        "sha256": hashlib.sha256(memoryview(text)).hexdigest(),
+        "sha256": hashlib.sha256(text.data).hexdigest(),
         "bytes": {name: (folder / name).stat().st_size for name in FILES},
     }
     (folder / "spans.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
