@@ -26,6 +26,7 @@ from oracle.errors import NeedsPerson
 
 PREFIX = "OPENLEDGER_"
 FILE = "openledger.yaml"
+_SETTLING_S = 3600  # from the end of an epoch until its vouchers are settled
 
 
 class BadSettings(NeedsPerson):
@@ -126,7 +127,9 @@ class Settings(BaseSettings):
         (), description="Origins of web pages that may read answers. Empty: none."
     )
     voucher_seconds: int = Field(
-        7200, ge=3600, description="Vouchers and sessions that end sooner are refused: they have to outlive the epoch."
+        93_600,
+        ge=3600,
+        description="Vouchers and sessions that end sooner are refused: they have to outlive the epoch.",
     )
     unsigned_receipts: int = Field(
         4, ge=1, description="So many answers of a lane may wait for the voucher that ends at their total."
@@ -214,6 +217,12 @@ def _contradictions(settings: Settings) -> list[str]:
         faults.append(f"{PREFIX}PASSWORD_FILE: missing; the keystore needs it")
     if settings.remote_signer and not settings.remote_signer_address:
         faults.append(f"{PREFIX}REMOTE_SIGNER_ADDRESS: missing; which account does the remote signer sign for?")
+    lasts = settings.settle_every + _SETTLING_S
+    if settings.settle and settings.voucher_seconds < lasts:
+        faults.append(
+            f"{PREFIX}VOUCHER_SECONDS: {settings.voucher_seconds} s are over before an epoch is settled; with"
+            f" {PREFIX}SETTLE_EVERY={settings.settle_every} it has to be {lasts} at least"
+        )
     if not settings.rpc_urls:
         faults.append(f"{PREFIX}RPC_URLS: empty; name at least one node")
     return faults

@@ -66,7 +66,8 @@ class VoucherPurse:
                 f"the call may cost {most / OPEN:g} OPEN, and {total / OPEN:g} of the cap of {self.cap / OPEN:g} are"
                 " spent; ask for fewer tokens, or have the person raise the cap"
             )
-        return self.wallet.lane(chain, escrow).header(wanted)
+        # What was delivered is settled by a voucher that ends there; what may be delivered is promised by another.
+        return self.wallet.lane(chain, escrow).header(*sorted({total, wanted}))
 
 
 @dataclass(frozen=True)

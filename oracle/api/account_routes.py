@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from oracle.api import payers, signing_in
 from oracle.api.door import DoorOf
 from oracle.api.keys import SessionKey
-from oracle.api.refusals import Refusal, bad
+from oracle.api.refusals import Refusal, bad, unpaid
 from oracle.api.shop import Shop
 from oracle.chain.typed_data import typed_data
 from oracle.settlement.hashing import keccak
@@ -195,8 +195,14 @@ def _open(shop: Shop, connection: Any, key: Address, body: CapSigned) -> dict[st
     data = typed_data(_CONTRACT, "OpenSession", message, shop.chain, shop.escrow_address)
     if recovered(typed_digest(data), signature) != made.consumer:
         raise Refusal(401, "cap_wrong_signer", f"the cap is not signed by {made.consumer}, for this chain and escrow")
+    found = shop.escrow.account(connection, made.consumer)
+    if found.free <= found.withdrawing:  # we pay the gas: not for whoever makes up wallets
+        raise unpaid(
+            "insufficient_funds", "the escrow holds nothing of this wallet; deposit first, and wait until it is final"
+        )
     shown = shop.operator.keyring.new_api_key()
-    api_keys.give_out(connection, key, shop.operator.keyring.hash(shown))
+    if not api_keys.give_out(connection, key, shop.operator.keyring.hash(shown)):
+        raise Refusal(404, "not_found", "this key was given out a moment ago; ask for another one with POST /v1/keys")
     arguments = [made.consumer, made.key, made.cap, made.expires_at, body.deadline, signature]
     intents.plan(
         connection,

@@ -72,6 +72,8 @@ class Ledger:
         self, connection: Connection, identity: Hash32, request: Hash32, payer: Payer, most: Wei, now: Timestamp
     ) -> Reserved:
         """Raises Refusal where it cannot be paid. The highest voucher is safe when this is committed."""
+        # Locks the consumer first: whoever asks the same in another process is seen then.
+        states = calls.lanes_of(connection, self.chain, payer.lane.consumer) if payer.lane.consumer != NOBODY else {}
         before = calls.find_call(connection, self.chain, identity)
         if before is not None:
             if before.request != request or before.lane != payer.lane:
@@ -84,7 +86,6 @@ class Ledger:
                 raise Refusal(
                     409, "call_in_progress", "the same call is running; ask again when it is done", retry_after=1
                 )
-        states = calls.lanes_of(connection, self.chain, payer.lane.consumer) if payer.lane.consumer != NOBODY else {}
         state = states.get(payer.lane.key) or LaneState(payer.lane, Wei(0), Wei(0), 0)
         changed = self.shown(state, payer.vouchers)
         if most and payer.limited:
@@ -176,10 +177,13 @@ class Ledger:
                     f"{lane.unsigned} answers wait for a voucher over exactly {lane.total} wei; sign it first",
                     total=lane.total, needed=needed, cumulative=lane.total,
                 )  # fmt: skip
-            if lane.signed < needed:
+            # Of those shown with this very call: what was settled is public, and must not open what its owner signed
+            # later; and what was shown long ago may have ended.
+            shown = max((voucher.cumulative for voucher in payer.vouchers), default=Wei(0))
+            if shown < needed:
                 raise unpaid(
-                    "voucher_too_low", f"this call may need a voucher over {needed} wei; the highest is {lane.signed}",
-                    total=lane.total, needed=needed, signed=lane.signed,
+                    "voucher_too_low", f"this call may need a voucher over {needed} wei; the highest shown is {shown}",
+                    total=lane.total, needed=needed, signed=shown,
                 )  # fmt: skip
         totals = {key: state.total for key, state in states.items()}
         left = account.left(totals, sum(running.values()))

@@ -83,13 +83,14 @@ class Shop:
         with self._looking:
             return look()
 
-    async def is_known(self, identity: Hash32) -> bool:
-        """Whether this call was begun before."""
-        return await asyncio.to_thread(self._known, identity)
+    async def is_answered(self, identity: Hash32) -> bool:
+        """Whether this call was answered and charged before."""
+        return await asyncio.to_thread(self._answered, identity)
 
-    def _known(self, identity: Hash32) -> bool:
+    def _answered(self, identity: Hash32) -> bool:
         with self.ground.database.reading() as connection:
-            return calls.find_call(connection, self.chain, identity) is not None
+            before = calls.find_call(connection, self.chain, identity)
+        return before is not None and before.state == "done"
 
     async def hint(self, identity: Hash32) -> None:
         """Tells the workers at once; without it they look within seconds by themselves."""

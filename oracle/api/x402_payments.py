@@ -186,8 +186,9 @@ class X402:
         except (KeyError, TypeError, ValueError, AttributeError):
             raise self._refused(ready, "not an authorisation of EIP-3009") from None
         identity = keccak(f"openledger x402 {self._shop.chain} {given.payer} ".encode() + given.nonce)
-        # What was paid for before is not verified again: its nonce may be spent by now, by us.
-        if not await self._shop.is_known(identity):
+        # What was answered before is not verified again: its nonce may be spent by now, by us. A call that came to
+        # nothing is: the payer may have spent the money since, or a stranger who knows the nonce may have signed.
+        if not await self._shop.is_answered(identity):
             verified = await self._server.verify_payment(payload, needed)
             if not verified.is_valid:
                 raise self._refused(ready, verified.invalid_message or verified.invalid_reason or "refused")

@@ -190,8 +190,8 @@ def _published(connection: Connection, chain: ChainId, args: Mapping[str, Any]) 
 def _status(connection: Connection, chain: ChainId, args: Mapping[str, Any]) -> None:
     found = models.by_number(connection, chain, args["model"], args["version"])
     state = _STATES.get(int(args["status"]))
-    if found is None or state is None or found.state == state:
-        return
+    if found is None or state is None or found.state not in models.SERVED or found.state == state:
+        return  # also of a version that somebody else published under a number that is only prepared here
     models.move(connection, found.position, state)
     if state == "withdrawn":
         snapshots.end_use(connection, _use_name(found))

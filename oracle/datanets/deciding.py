@@ -178,9 +178,9 @@ def _decide(
 ) -> bool:
     verdict = Verdict.ACCEPTED if accept else Verdict.REJECTED
     by = {"decided_by": reviewer, "decided_at": now}
+    chunk = rows.chunk(connection, contribution, row // CHUNK, lock=True)
     if not rows.decide(connection, contribution, row, Verdict.HELD, verdict, code, detail, **by):
         return False
-    chunk = rows.chunk(connection, contribution, row // CHUNK)
     verdicts, codes = bytearray(chunk.verdicts), bytearray(chunk.codes)
     verdicts[row - chunk.first], codes[row - chunk.first] = verdict, NUMBER[code]
     rows.put_verdicts(connection, rows.Chunk(**{**vars(chunk), "verdicts": bytes(verdicts), "codes": bytes(codes)}))

@@ -21,14 +21,14 @@ from oracle.datanets.collecting import erased_line, hash_of_line
 from oracle.datanets.limits import DEFAULT
 from oracle.datanets.lines import lines
 from oracle.datanets.merkle import NotInTree
-from oracle.datanets.publishing import terms_of
+from oracle.datanets.publishing import clear, terms_of
 from oracle.datanets.stores import Stores
-from oracle.store import contributions, erasures, rows, snapshots
+from oracle.store import contributions, erasures, references, rows, snapshots
 from oracle.store.contributions import Contribution
 from oracle.store.database import Database
 from oracle.store.erasures import WHOLE, Erasure
 from oracle.store.snapshots import Snapshot, Use
-from oracle.types import ContributionId, Hash32, RowHash
+from oracle.types import Cid, ContributionId, Hash32, RowHash
 
 _LONGEST = 8 * DEFAULT.row_bytes
 
@@ -85,11 +85,8 @@ def touched(connection: Connection, given: Contribution) -> tuple[list[Snapshot]
 def _whole(database: Database, stores: Stores, given: Contribution, request: Erasure) -> None:
     if given.seal is not None:
         stores.vault.destroy(given.seal)
-    if given.blob is not None:
-        stores.published.delete(given.blob)
-        stores.spool.delete(given.blob)
-    if given.source is not None:
-        stores.spool.delete(given.source)
+    _delete(database, stores, given, given.blob)
+    clear(database, stores, given)
     with database.transaction() as connection:
         contributions.note(connection, given.key, erased=True)
         erasures.done(connection, request.contribution, request.rows_hash)
@@ -112,10 +109,19 @@ def _some(database: Database, stores: Stores, given: Contribution, request: Eras
             erasures.rewritten(connection, request.contribution, request.rows_hash, old_blob, old_seal)
     if old_seal is not None:
         stores.vault.destroy(old_seal)
-    if old_blob is not None:
-        stores.published.delete(old_blob)
+    _delete(database, stores, given, old_blob)
     with database.transaction() as connection:
         erasures.done(connection, request.contribution, request.rows_hash)
+
+
+def _delete(database: Database, stores: Stores, given: Contribution, blob: Cid | None) -> None:
+    """The same bytes may be somebody else's too, who did not ask: whoever copies rows cannot erase the original."""
+    if blob is None:
+        return
+    with database.reading() as connection:
+        needed = references.is_needed(connection, blob, given.key)
+    if not needed:
+        stores.published.delete(blob)
 
 
 def _without(content: BinaryIO, gone: set[RowHash]) -> Iterator[bytes]:

@@ -26,6 +26,8 @@ NAMES = (
     "ErasureRequested",
 )
 
+_MOST_ROWS = 2**64 - 1
+
 
 class LogIncomplete(Stop):
     """The names that were heard do not fold into the accumulator that the chain has: a node has left out an event."""
@@ -113,11 +115,17 @@ def _take(connection: Connection, terms: Terms) -> None:
 
 
 def _outcome(connection: Connection, args: Mapping[str, Any], block: int) -> None:
-    """What a quorum of reviewers recorded stands, whatever was found here; the step of settling compares."""
+    """What a quorum of reviewers recorded stands, whatever was found here; the step of settling compares.
+
+    The registry lets reviewers record anything, of any count, and also of rows of a datanet not theirs.
+    """
     name = ContributionId(args["contribution"])
-    if contributions.is_named(connection, name):  # reviewers may record an outcome of anything
-        recorded = args["acceptedRoot"] + args["acceptedCount"].to_bytes(8, "big") + args["reasonsHash"]
-        contributions.note(connection, contributions.named(connection, name).key, recorded=recorded)
+    if not contributions.is_named(connection, name):
+        return
+    given = contributions.named(connection, name)
+    if given.datanet == _number(args):
+        count = min(args["acceptedCount"], _MOST_ROWS).to_bytes(8, "big")
+        contributions.note(connection, given.key, recorded=args["acceptedRoot"] + count + args["reasonsHash"])
 
 
 def _snapshot(connection: Connection, args: Mapping[str, Any], block: int) -> None:

@@ -55,7 +55,7 @@ class Pipeline:
             with self.database.transaction() as connection:
                 announcing.announce(connection, given, self.plan)
         if given.state == "refused" or given.state in ("published", "announced"):
-            publishing.clear(self.stores, given)
+            publishing.clear(self.database, self.stores, given)
 
     def relay(self, datanet: DatanetId) -> None:
         """Signed contributions go on chain together."""

@@ -109,7 +109,7 @@ def _faults(given: Mapping[str, Any]) -> list[str]:
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
                 faults.append(f"{name}: a whole number, not {value!r}")
         elif isinstance(default, str):
-            if value not in _VERDICTS:
+            if not isinstance(value, str) or value not in _VERDICTS:
                 faults.append(f"{name}: accept, hold or reject, not {value!r}")
         elif not isinstance(value, list) or not all(isinstance(each, str) for each in value):
             faults.append(f"{name}: a list of texts")

@@ -143,14 +143,18 @@ def publish(database: Database, stores: Stores, given: Contribution) -> None:
     stores.published.put(given.manifest)
     with database.transaction() as connection:
         contributions.move(connection, given.key, "published")
-    clear(stores, given)
+    clear(database, stores, given)
 
 
-def clear(stores: Stores, given: Contribution) -> None:
-    """Takes the file and the parsed rows out of the spool; done again where it was interrupted."""
+def clear(database: Database, stores: Stores, given: Contribution) -> None:
+    """Takes the file and the parsed rows out of the spool, unless somebody else has handed in the same and waits for
+    them; done again where it was interrupted."""
     for cid in (given.source, given.blob):
-        if cid is not None:
-            stores.spool.delete(cid)
+        if cid is None:
+            continue
+        with database.transaction() as connection:
+            if not contributions.is_awaited(connection, cid, given.key):
+                stores.spool.delete(cid)
 
 
 def preview(batches: Iterator[Batch], policy: Policy, kind: Kind) -> Tally:

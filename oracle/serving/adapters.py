@@ -8,38 +8,29 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
+import os
+import threading
+from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load
 
 from oracle.serving.errors import BrokenAdapter, UnsupportedAdapter, WrongBase
+from oracle.serving.forms import Form, Low, Lows, form, header
 from oracle.serving.layout import BaseShape, Layout
 from oracle.serving.types import AdapterId
 
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
 PICKLED = ("adapter_model.bin", "adapter_model.pt", "adapter_model.pth")
-KEY = re.compile(
-    r"^base_model\.model\.(?:model\.)?layers\.(\d+)\.(?:self_attn|mlp)\.(\w+)\.lora_([AB])(?:\.default)?\.weight$"
-)
 # What changes the function that an adapter computes, and is therefore part of its name.
 FUNCTION = ("r", "lora_alpha", "use_rslora", "rank_pattern", "alpha_pattern")
-KINDS = (torch.float32, torch.bfloat16, torch.float16)
-
-
-@dataclass(frozen=True)
-class Low:
-    """One module's pair: A `[rank, inputs]`, B `[outputs, rank]`, and the factor of their product."""
-
-    a: torch.Tensor
-    b: torch.Tensor
-    scale: float
+# Up to this many numbers a record is gathered in one step; above, going by tensors is cheaper than the index.
+GATHERED = 1 << 20
+FORMS = 64
 
 
 @dataclass(frozen=True)
@@ -50,12 +41,15 @@ class Source:
     folder: Path
     rank: int
     lows: Mapping[tuple[int, str], Low]
+    whole: Lows | None = None
 
     @property
     def modules(self) -> tuple[str, ...]:
         return tuple(sorted({module for _, module in self.lows}))
 
     def exact_in_bf16(self) -> bool:
+        if self.whole is not None and (numbers := self.whole.numbers) is not None:
+            return _exact(numbers)
         return all(_exact(low.a) and _exact(low.b) for low in self.lows.values())
 
 
@@ -67,30 +61,56 @@ def _exact(tensor: torch.Tensor) -> bool:
     return not bool((bits[:64] & 0xFFFF).any()) and not bool((bits & 0xFFFF).any())
 
 
-def read(folder: Path, shape: BaseShape, base_names: Collection[str] = ()) -> Source:
-    """The adapter in a folder, or an error that says what is wrong with it and where."""
-    config = _config(folder, base_names)
-    weights = _bytes(folder)
-    try:
-        tensors = load(weights)
-    except SafetensorError as error:
-        raise BrokenAdapter(f"{folder / WEIGHTS}: not a whole safetensors file ({error}); fetch it again") from error
-    lows = _lows(folder, tensors, config, shape)
-    rank = max(low.a.shape[0] for low in lows.values())
-    return Source(name(weights, config), folder, rank, lows)
+class Reader:
+    """Reads adapters for one base, and remembers the forms of their files."""
+
+    def __init__(self, shape: BaseShape, base_names: Collection[str] = ()) -> None:
+        self.shape, self.base_names = shape, base_names
+        self._forms: OrderedDict[tuple[bytes, int, bytes], Form] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def read(self, folder: Path) -> Source:
+        """The adapter in a folder, or an error that says what is wrong with it and where."""
+        config = _config(folder, self.base_names)
+        weights = _bytes(folder)
+        lows = Lows(self._form(folder, weights, config), weights)
+        return Source(name(weights, config), folder, lows.form.rank, lows, lows)
+
+    def _form(self, folder: Path, weights: bytearray, config: Mapping[str, Any]) -> Form:
+        key = (header(weights), len(weights), _function(config))
+        with self._lock:
+            if (known := self._forms.get(key)) is not None:
+                self._forms.move_to_end(key)
+                return known
+        made = form(str(folder / WEIGHTS), weights, config, self.shape)
+        with self._lock:
+            self._forms[key] = made
+            while len(self._forms) > FORMS:
+                self._forms.popitem(last=False)
+        return made
 
 
-def name(weights: bytes, config: Mapping[str, Any]) -> AdapterId:
+def _function(config: Mapping[str, Any]) -> bytes:
+    said = {key: config.get(key) or 0 for key in FUNCTION}
+    return json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
+
+
+def name(weights: bytes | bytearray, config: Mapping[str, Any]) -> AdapterId:
     """SHA-256 over the file's own SHA-256 and the settings that change what it computes."""
-    function = {key: config.get(key) or 0 for key in FUNCTION}
-    said = json.dumps(function, sort_keys=True, separators=(",", ":")).encode()
-    return AdapterId(hashlib.sha256(b"openledger adapter 1\n" + hashlib.sha256(weights).digest() + said).hexdigest())
+    content = hashlib.sha256(weights).digest()
+    return AdapterId(hashlib.sha256(b"openledger adapter 1\n" + content + _function(config)).hexdigest())
 
 
-def _bytes(folder: Path) -> bytes:
+def _bytes(folder: Path) -> bytearray:
     file = folder / WEIGHTS
     if file.is_file():
-        return file.read_bytes()
+        with file.open("rb", buffering=0) as opened:
+            weights = bytearray(os.fstat(opened.fileno()).st_size)
+            # A read may bring less than was asked for; what is still missing then is a truncated file's fault.
+            view, at = memoryview(weights), 0
+            while got := opened.readinto(view[at:]):
+                at += got
+        return weights if at == len(weights) else weights[:at]
     for pickled in PICKLED:
         if (folder / pickled).exists():
             raise BrokenAdapter(
@@ -123,55 +143,6 @@ def _config(folder: Path, base_names: Collection[str]) -> Mapping[str, Any]:
     return config
 
 
-def _pattern(patterns: Mapping[str, Any] | None, path: str, otherwise: float) -> float:
-    """PEFT's rule: a key stands for every module whose path is it, or ends with a dot and it."""
-    for key, value in (patterns or {}).items():
-        if re.match(rf"(.*\.)?({key})$", path):
-            return float(value)
-    return otherwise
-
-
-def _lows(
-    folder: Path, tensors: Mapping[str, torch.Tensor], config: Mapping[str, Any], shape: BaseShape
-) -> dict[tuple[int, str], Low]:
-    file = str(folder / WEIGHTS)
-    pairs: dict[tuple[int, str], dict[str, torch.Tensor]] = {}
-    for key, tensor in tensors.items():
-        match = KEY.match(key)
-        module = match and shape.modules.get(match[2])
-        if match is None or module is None or int(match[1]) >= shape.layers:
-            raise UnsupportedAdapter(
-                f"{file}: {key} has no place in this base, which has {shape.layers} layers of "
-                f"{', '.join(shape.modules)}"
-            )
-        if tensor.dtype not in KINDS:
-            raise UnsupportedAdapter(f"{file}: {key} is {tensor.dtype}; float32, bfloat16 or float16 is served")
-        pairs.setdefault((int(match[1]), module.name), {})[match[3]] = tensor
-    if not pairs:
-        raise BrokenAdapter(f"{file}: no LoRA weights in it")
-    lows = {}
-    for (layer, name_), pair in sorted(pairs.items(), key=lambda pair: pair[0]):
-        where, module = f"{file}: layer {layer}, {name_}", shape.modules[name_]
-        if pair.keys() != {"A", "B"}:
-            raise BrokenAdapter(f"{where}: lora_A without lora_B, or the other way round")
-        a, b = pair["A"], pair["B"]
-        part = "self_attn" if name_ in ("q_proj", "k_proj", "v_proj", "o_proj") else "mlp"
-        path = f"model.layers.{layer}.{part}.{name_}"
-        rank = int(_pattern(config.get("rank_pattern"), path, config["r"]))
-        if a.ndim != 2 or b.ndim != 2 or a.shape[0] != rank or b.shape[1] != rank:
-            raise BrokenAdapter(
-                f"{where}: A {list(a.shape)} and B {list(b.shape)} are not of the configured rank {rank}"
-            )
-        if (a.shape[1], b.shape[0]) != (module.inputs, module.outputs):
-            raise WrongBase(
-                f"{where}: {a.shape[1]} inputs and {b.shape[0]} outputs; "
-                f"the base has {module.inputs} and {module.outputs}"
-            )
-        alpha = _pattern(config.get("alpha_pattern"), path, config["lora_alpha"])
-        lows[layer, name_] = Low(a, b, alpha / (math.sqrt(rank) if config.get("use_rslora") else rank))
-    return lows
-
-
 def check_finite(source: Source) -> None:
     """Names the first tensor that holds NaN or infinity."""
     for (layer, module), low in source.lows.items():
@@ -187,6 +158,25 @@ def write_record(source: Source, layout: Layout, record: torch.Tensor, scales: t
     NaN and infinity are refused. Both survive a sum, so that one sum over the whole record finds them; a sum of finite
     numbers may overflow too, so that a suspect is looked at again.
     """
+    if source.whole is not None and source.whole.form.dtype == layout.dtype and layout.elements <= GATHERED:
+        _gather(source.whole, layout, record, scales)
+    else:
+        _copy(source, layout, record, scales)
+    if not math.isfinite(record.sum(dtype=torch.float32).item()):
+        check_finite(source)
+
+
+def _gather(whole: Lows, layout: Layout, record: torch.Tensor, scales: torch.Tensor) -> None:
+    numbers, gather = whole.numbers, whole.form.gather(layout)
+    assert numbers is not None
+    scales.copy_(gather.scales)
+    if gather.to is None:
+        torch.index_select(numbers, 0, gather.source, out=record)
+    else:
+        record.zero_().index_copy_(0, gather.to, numbers[gather.source])
+
+
+def _copy(source: Source, layout: Layout, record: torch.Tensor, scales: torch.Tensor) -> None:
     record.zero_()
     scales.zero_()
     for (layer, module), low in source.lows.items():
@@ -195,5 +185,3 @@ def write_record(source: Source, layout: Layout, record: torch.Tensor, scales: t
         a[:rank].copy_(low.a)
         b[:rank].copy_(low.b.t())
         scales[layout.offsets[layer, module][2]] = low.scale
-    if not math.isfinite(record.sum(dtype=torch.float32).item()):
-        check_finite(source)

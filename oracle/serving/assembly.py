@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -63,7 +64,7 @@ def assemble(model: PreTrainedModel, folder: Path, config: EngineConfig, executo
         between = Torch(shape, memory, _delta(kernels), weights.cosines, weights.sines, weights.epsilon)
     packs = Packs(folder, shape)
     host = Host(config.host_bytes, pin=device.type == "cuda")
-    tiers = Tiers(buckets, packs, host, executor, _settle(device))
+    tiers = Tiers(buckets, packs, host, executor, _copying(device))
     return Parts(weights, Model(weights, between), kernels, buckets, packs, host, tiers, Blocks(blocks))
 
 
@@ -93,10 +94,21 @@ def _delta(kernels: Kernels) -> Delta:
     return reference.delta if kernels is Kernels.REFERENCE else baddbmm.delta
 
 
-def _settle(device: torch.device) -> Callable[[], None]:
+def _copying(device: torch.device) -> Callable[[], AbstractContextManager[None]]:
     if device.type != "cuda":
-        return lambda: None
-    return lambda: torch.cuda.current_stream(device).synchronize()
+        return nullcontext
+    # A stream of its own: the steps of the others go on while an adapter is copied.
+    aside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+    @contextmanager
+    def copying() -> Iterator[None]:
+        # What was read from the slot before may still be in flight.
+        aside.wait_stream(torch.cuda.default_stream(device))
+        with torch.cuda.stream(aside):
+            yield
+        aside.synchronize()
+
+    return copying
 
 
 def layout_for(source: Source, buckets: dict[str, Bucket], rounding: bool) -> tuple[Layout, bool]:

@@ -1,4 +1,4 @@
-"""Files that are written while the next ones are made ready, in a thread of its own.
+"""Files that are written while the next ones are made ready, in threads of their own.
 
 The system needs longer to find memory for a file than this process to fill one. What is being written is waited for by
 whoever wants to read it, and a write that failed is that reader's error.
@@ -8,31 +8,33 @@ from __future__ import annotations
 
 import os
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 Buffer = TypeVar("Buffer")
 
-AT_ONCE = 4
+WRITERS = 2
+# What all buffers of one kind may hold together; there are two at least.
+BYTES = 64 << 20
 
 
 class Behind(Generic[Buffer]):
-    """Lends each kind of buffer `AT_ONCE` times, so that a fast caller waits instead of filling the memory."""
+    """Lends so many buffers of each kind, so that a fast caller waits instead of filling the memory."""
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, "packs")
+        self._thread = ThreadPoolExecutor(WRITERS, "packs")
         self._lock = threading.Lock()
         self._writing: dict[Path, Future[None]] = {}
         self._buffers: dict[str, SimpleQueue[Buffer | None]] = {}
 
-    def borrow(self, kind: str) -> Buffer | None:
-        """None where one has to be made."""
+    def borrow(self, kind: str, size: int) -> Buffer | None:
+        """A buffer of this kind, each of so many bytes; None where one has to be made."""
         with self._lock:
             if kind not in self._buffers:
                 self._buffers[kind] = SimpleQueue()
-                for _ in range(AT_ONCE):
+                for _ in range(max(BYTES // size, 2)):
                     self._buffers[kind].put(None)
         return self._buffers[kind].get()
 
@@ -64,6 +66,12 @@ class Behind(Generic[Buffer]):
             future.result()
         finally:
             self._over(path, future)
+
+    def flush(self) -> None:
+        """Until all that was given so far is written; what failed is told to those who read it."""
+        with self._lock:
+            writing = list(self._writing.values())
+        wait(writing)
 
     def close(self) -> None:
         self._thread.shutdown()

@@ -15,7 +15,7 @@ from pathlib import Path
 from transformers import PreTrainedModel
 
 from oracle.errors import OpenLedgerError
-from oracle.serving import adapters
+from oracle.serving.adapters import Reader
 from oracle.serving.assembly import assemble, layout_for
 from oracle.serving.batch import Row, build
 from oracle.serving.checks import check
@@ -59,6 +59,7 @@ class Engine:
         self.shape, self.kernels = self._parts.weights.shape, self._parts.kernels
         self.longest = min(self.shape.context, self.config.context, self._parts.blocks.count * BLOCK)
         self._scheduler = Scheduler(self.config, self.shape, self._parts.tiers, self._parts.blocks)
+        self._reader = Reader(self.shape, self.config.base_names)
         self._adapters: dict[AdapterId, tuple[Adapter, Layout]] = {}
         self._pending: list[Event] = []
         self._streams: dict[RequestId, deque[Event]] = {}
@@ -69,7 +70,7 @@ class Engine:
 
     def register(self, folder: Path, expected: AdapterId | None = None) -> Adapter:
         """Reads, checks and packs the adapter in a folder. Its name is the hash of its content."""
-        source = adapters.read(folder, self.shape, self.config.base_names)
+        source = self._reader.read(folder)
         if expected is not None and source.id != expected:
             raise BrokenAdapter(f"{folder}: its content is {source.id}, not {expected}; fetch it again")
         layout, rounded = layout_for(source, self._parts.buckets, self.config.rounding)
@@ -264,6 +265,10 @@ class Engine:
             return self._tally.counters(
                 self._parts.tiers.tally, self._parts.host, len(self._scheduler.running), len(self._scheduler.queue)
             )
+
+    def flush(self) -> None:
+        """Until the packed file of every adapter registered so far is written."""
+        self._parts.packs.flush()
 
     def close(self) -> None:
         """Ends the threads that load and pack."""

@@ -47,6 +47,7 @@ class Torch:
     ) -> None:
         self.shape, self.pages, self.delta, self.epsilon = shape, pages, delta, epsilon
         self.cosines, self.sines = cosines, sines
+        self._known: tuple[Batch, list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]] | None = None
 
     def attention(self, batch: Batch, layer: int, x: torch.Tensor, qkv: torch.Tensor) -> torch.Tensor:
         self.delta(batch, layer, QKV, x, qkv)
@@ -61,17 +62,24 @@ class Torch:
         self.pages.keys[layer][blocks, :, :, offsets] = keys
         self.pages.values[layer][blocks, :, offsets] = values
         out = torch.zeros(qkv.shape[0], shape.heads * shape.head_dim, dtype=qkv.dtype, device=qkv.device)
-        needed = -(-batch.lengths // BLOCK)
-        for blocks_each in np.unique(needed):
-            rows = np.flatnonzero(needed == blocks_each)
-            at = torch.from_numpy(rows).to(qkv.device)
-            table = torch.from_numpy(batch.tables[rows, :blocks_each]).long().to(qkv.device)
-            lengths = torch.from_numpy(batch.lengths[rows]).to(qkv.device)
+        for at, table, lengths in self._decoding(batch):
             out[at] = self._decode(layer, queries[at], table, lengths)
         for segment in batch.segments:
             piece = slice(segment.first, segment.first + segment.count)
             out[piece] = prompt_attention(self.shape, self.pages, layer, queries[piece], segment)
         return out
+
+    def _decoding(self, batch: Batch) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """Rows of equal length in blocks: which they are, their blocks, their lengths. Laid out once for all layers."""
+        if self._known is None or self._known[0] is not batch:
+            needed, device, found = -(-batch.lengths // BLOCK), batch.positions.device, []
+            for blocks in np.unique(needed):
+                rows = np.flatnonzero(needed == blocks)
+                parts = (rows, batch.tables[rows, :blocks].astype(np.int64), batch.lengths[rows])
+                at, table, lengths = (torch.from_numpy(part).to(device) for part in parts)
+                found.append((at, table, lengths))
+            self._known = (batch, found)
+        return self._known[1]
 
     def _decode(self, layer: int, queries: torch.Tensor, table: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         shape, (rows, blocks) = self.shape, table.shape

@@ -54,8 +54,8 @@ class Packs:
         whole = self._start(layout) + layout.bytes
         if self._behind.is_at(path) or (path.exists() and path.stat().st_size == whole):
             return
-        record, scales = self._behind.borrow(layout.name) or (
-            torch.zeros(layout.elements, dtype=layout.dtype), torch.zeros(layout.scales),
+        record, scales = self._behind.borrow(layout.name, layout.bytes) or (
+            torch.empty(layout.elements, dtype=layout.dtype), torch.empty(layout.scales),
         )  # fmt: skip
         try:
             write_record(source, layout, record, scales)
@@ -97,6 +97,10 @@ class Packs:
         with suppress(OSError):
             self.wait(adapter, layout)
         self.path(adapter, layout).unlink(missing_ok=True)
+
+    def flush(self) -> None:
+        """Until everything given so far is written."""
+        self._behind.flush()
 
     def close(self) -> None:
         """Ends when everything is written."""

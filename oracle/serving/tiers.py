@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -74,8 +75,8 @@ class Tiers:
     packs: Packs
     host: Host
     executor: Executor
-    # Waits until what was copied to the device is there; nothing to do on a CPU.
-    settle: Callable[[], None] = lambda: None
+    # Around a copy to the device: it is there when this ends. Nothing to do on a CPU.
+    copying: Callable[[], AbstractContextManager[None]] = nullcontext
     tally: Tally = field(default_factory=Tally)
     _slots: dict[AdapterId, Slot] = field(default_factory=dict)
     _empty: dict[str, list[int]] = field(default_factory=dict)
@@ -222,6 +223,6 @@ class Tiers:
         begun = time.perf_counter()
         bucket = self.buckets[name]
         packed = self.host.get(adapter, lambda: self.packs.map(adapter, bucket.layout))
-        bucket.fill(index, packed.record, packed.scales)
-        self.settle()
+        with self.copying():
+            bucket.fill(index, packed.record, packed.scales)
         return time.perf_counter() - begun

@@ -80,7 +80,7 @@ class Upstream:
 
     def register(self, folder: Path, expected: AdapterId | None = None) -> Adapter:
         """Checks the adapter here, as the native engine would, then has the cluster load it under its hash."""
-        source = adapters.read(folder, self.config.shape)
+        source = adapters.Reader(self.config.shape).read(folder)
         adapters.check_finite(source)
         if expected is not None and source.id != expected:
             raise BrokenAdapter(f"{folder}: its content is {source.id}, not {expected}; fetch it again")

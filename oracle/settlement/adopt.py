@@ -14,7 +14,7 @@ from oracle.settlement.document import RECEIPT_LINE, Reader, hexed, parsed, unhe
 from oracle.settlement.onchain import Onchain
 from oracle.settlement.replay import Replay
 from oracle.settlement.verify import Signed, require_statement
-from oracle.store import batches, owing, receipts
+from oracle.store import batches, calls, owing, receipts
 from oracle.store.batches import State
 from oracle.store.blobs import Blobs
 from oracle.store.database import Database
@@ -67,6 +67,7 @@ def adopt(database: Database, blobs: Blobs, onchain: Onchain, signed: Signed, pu
             receipts.put_terms(connection, Hash32(unhexed(name)), terms)
         for voucher, _ in replayed.vouchers:
             receipts.keep_voucher(connection, chain, voucher)
+            calls.reach(connection, chain, voucher.lane, voucher.cumulative)
         return owing.restore(connection, chain, number, _receipts(published))
 
 

@@ -23,6 +23,7 @@ from sqlalchemy import (
     Table,
     bindparam,
     delete,
+    func,
     select,
     update,
 )
@@ -96,6 +97,7 @@ class Call:
     answer: bytes | None
 
 
+_ALONE = Prepared(lambda _: select(func.pg_advisory_xact_lock(bindparam("name", type_=BigInteger))))
 _LANES_OF = Prepared(
     lambda _: (
         select(LANES.c.key, LANES.c.total, LANES.c.signed, LANES.c.unsigned)
@@ -142,7 +144,9 @@ _END = Prepared(
 
 
 def lanes_of(connection: Connection, chain: ChainId, consumer: Address) -> dict[Address, LaneState]:
-    """Locked until the end of the transaction: two reservations of one consumer see each other."""
+    """Locked until the end of the transaction: two reservations of one consumer see each other, also its first two."""
+    if connection.dialect.name == "postgresql":  # rows that are not there yet cannot be locked
+        _ALONE(connection, name=int.from_bytes(bytes.fromhex(consumer[2:18]), "big", signed=True))
     return {
         key: LaneState(Lane(consumer, key), Wei(int(total)), Wei(int(signed)), unsigned)
         for key, total, signed, unsigned in _LANES_OF(connection, on=chain, of=consumer).fetchall()
@@ -158,6 +162,14 @@ def set_lane(connection: Connection, chain: ChainId, state: LaneState) -> None:
         connection, on=chain, of=state.lane.consumer, by=state.lane.key, new_total=state.total,
         new_signed=state.signed, new_unsigned=state.unsigned,
     )  # fmt: skip
+
+
+def reach(connection: Connection, chain: ChainId, lane: Lane, total: Wei) -> None:
+    """The lane has come so far at least: receipts that a restored backup had lost are back, and the next one follows
+    them."""
+    open_lane(connection, chain, lane)
+    behind = (LANES.c.chain == chain, LANES.c.consumer == lane.consumer, LANES.c.key == lane.key, LANES.c.total < total)
+    connection.execute(update(LANES).where(*behind).values(total=total, unsigned=0))
 
 
 def reserved(connection: Connection, chain: ChainId, consumer: Address, now: Timestamp) -> dict[Address, int]:

@@ -25,7 +25,9 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    and_,
     func,
+    or_,
     select,
     update,
 )
@@ -191,6 +193,16 @@ def of_contributor(connection: Connection, contributor: Address) -> list[Contrib
 
 def is_named(connection: Connection, name: ContributionId) -> bool:
     return connection.execute(select(CONTRIBUTIONS.c.key).where(CONTRIBUTIONS.c.name == name)).first() is not None
+
+
+def is_awaited(connection: Connection, cid: Cid, key: Hash32) -> bool:
+    """Whether another contribution has yet to be read from the file, or to be published from the rows, of this name."""
+    table = CONTRIBUTIONS.c
+    awaited = or_(
+        and_(table.state == "received", table.source == cid),
+        and_(table.state == "parsed", table.blob == cid),
+    )
+    return connection.execute(select(table.key).where(awaited, table.key != key).limit(1)).first() is not None
 
 
 def in_state(connection: Connection, *states: str, datanet: DatanetId | None = None) -> list[Contribution]:

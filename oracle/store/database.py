@@ -11,7 +11,8 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event
+from psycopg.types.string import StrDumperUnknown
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
@@ -43,7 +44,7 @@ class Database:
             raise NeedsPerson(f"database {parsed.get_backend_name()}: only sqlite and postgresql are supported")
         self.url = parsed
         self.name = parsed.render_as_string(hide_password=True)
-        self.engine = _sqlite(parsed.database) if self.is_sqlite else create_engine(parsed, pool_pre_ping=True)
+        self.engine = _sqlite(parsed.database) if self.is_sqlite else _postgresql(parsed)
 
     @property
     def is_sqlite(self) -> bool:
@@ -145,6 +146,24 @@ def _sqlite(path: str | None) -> Engine:
         # A transaction that begins by reading and then writes fails at once if somebody else wrote in between, whatever
         # the timeout. Writers therefore queue up at their beginning.
         connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN IMMEDIATE"))
+
+    return engine
+
+
+class _Text(StrDumperUnknown):
+    """PostgreSQL has no place for a zero character in text. Names and reasons come from strangers, some of them by the
+    chain: one such name must not stop everybody's events."""
+
+    def dump(self, obj: str) -> Any:
+        return super().dump(obj.replace("\0", "\\x00"))
+
+
+def _postgresql(url: URL) -> Engine:
+    engine = create_engine(url, pool_pre_ping=True)
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _: Any) -> None:
+        connection.adapters.register_dumper(str, _Text)
 
     return engine
 

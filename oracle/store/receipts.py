@@ -19,6 +19,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Executable,
     Index,
     LargeBinary,
     String,
@@ -139,13 +140,19 @@ _PUT = Prepared(
 _PUT_CONTENT = Prepared(
     lambda _: insert(CONTENTS).values({column.name: bindparam(column.name) for column in CONTENTS.columns})
 )
-_PUT_VOUCHER = Prepared(
-    lambda dialect: (
-        dialect.insert(VOUCHERS)
-        .values({column.name: bindparam(column.name) for column in VOUCHERS.columns})
-        .on_conflict_do_nothing()
+
+
+def _put_voucher(dialect: Any) -> Executable:
+    put = dialect.insert(VOUCHERS).values({column.name: bindparam(column.name) for column in VOUCHERS.columns})
+    newer: Executable = put.on_conflict_do_update(
+        index_elements=[column.name for column in VOUCHERS.primary_key],
+        set_={"deadline": put.excluded.deadline, "signature": put.excluded.signature},
+        where=VOUCHERS.c.deadline < put.excluded.deadline,
     )
-)
+    return newer
+
+
+_PUT_VOUCHER = Prepared(_put_voucher)
 
 
 def put_receipt(connection: Connection, chain: ChainId, name: Hash32, receipt: Receipt, signature: bytes) -> None:
@@ -184,7 +191,8 @@ def fix_attribution(connection: Connection, chain: ChainId, name: Hash32, attrib
 
 
 def keep_voucher(connection: Connection, chain: ChainId, voucher: Voucher) -> None:
-    """Every voucher is kept until settled: the highest may ask for more than was delivered."""
+    """Every voucher is kept until settled: the highest may ask for more than was delivered. Of two over the same, the
+    one that is good for longer."""
     _PUT_VOUCHER(connection, chain=chain, **vars(voucher))
 
 

@@ -178,9 +178,10 @@ def chunks(connection: Connection, contribution: Hash32) -> list[Chunk]:
     ]
 
 
-def chunk(connection: Connection, contribution: Hash32, number: int) -> Chunk:
+def chunk(connection: Connection, contribution: Hash32, number: int, lock: bool = False) -> Chunk:
+    """`lock`: whoever changes its verdicts reads them first, and nobody else may meanwhile."""
     asked = select(CHUNKS).where(CHUNKS.c.contribution == contribution, CHUNKS.c.number == number)
-    row = connection.execute(asked).one()
+    row = connection.execute(asked.with_for_update() if lock else asked).one()
     return Chunk(row.contribution, row.number, row.first, bytes(row.hashes), bytes(row.verdicts), bytes(row.codes))
 
 

@@ -10,7 +10,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from oracle.daemon.ground import Ground
-from oracle.errors import NeedsPerson, NotDeployed, Retry
+from oracle.errors import NeedsPerson, NotDeployed, OpenLedgerError, Retry
 from oracle.web import actions, pages
 from oracle.web.guard import Guard
 from oracle.web.site import HERE, NotHere, Site, environment
@@ -29,11 +29,20 @@ def mount(app: FastAPI, ground: Ground) -> Site:
 
 def _say_errors(app: FastAPI, site: Site) -> None:
     """A person is told in a page, a program in JSON; both what was wrong and what to do."""
+    of_the_api = app.exception_handlers.get(OpenLedgerError)
 
     def said(request: Request, status: int, title: str, text: str) -> Response:
         if not _wants_page(request):
             return JSONResponse({"problem": text}, status)
         return site.page(request, "problem.html", status, title=title, text=text)
+
+    def told(request: Request, error: Exception, status: int, title: str) -> Response:
+        """Clients of the API read another envelope, and nothing of what is inside."""
+        if of_the_api is None or not request.url.path.startswith("/v1"):
+            return said(request, status, title, str(error))
+        answer = of_the_api(request, error)
+        assert isinstance(answer, Response)
+        return answer
 
     @app.exception_handler(NotHere)
     def not_here(request: Request, error: NotHere) -> Response:
@@ -41,18 +50,15 @@ def _say_errors(app: FastAPI, site: Site) -> None:
 
     @app.exception_handler(NotDeployed)
     def not_deployed(request: Request, error: NotDeployed) -> Response:
-        _leave_to_the_api(request, error)
-        return said(request, 503, "Not deployed yet", str(error))
+        return told(request, error, 503, "Not deployed yet")
 
     @app.exception_handler(NeedsPerson)
     def refused(request: Request, error: NeedsPerson) -> Response:
-        _leave_to_the_api(request, error)
-        return said(request, 409, "That does not go", str(error))
+        return told(request, error, 409, "That does not go")
 
     @app.exception_handler(Retry)
     def unavailable(request: Request, error: Retry) -> Response:
-        _leave_to_the_api(request, error)
-        return said(request, 503, "Try again in a moment", str(error))
+        return told(request, error, 503, "Try again in a moment")
 
     before = app.exception_handlers.get(HTTPException)
 
@@ -64,12 +70,6 @@ def _say_errors(app: FastAPI, site: Site) -> None:
             answer = before(request, error)
             return await answer if isawaitable(answer) else answer
         return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
-
-
-def _leave_to_the_api(request: Request, error: Exception) -> None:
-    """Its clients read another envelope."""
-    if request.url.path.startswith("/v1"):
-        raise error
 
 
 def _wants_page(request: Request) -> bool:

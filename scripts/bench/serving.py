@@ -2,7 +2,7 @@
 """What adapters cost: decoding, reading prompts, registering, loading; beside the base and PEFT, in one run.
 
     python scripts/bench/serving.py            # the reference model on a CPU, an 8B-shaped one where there is a GPU
-    python scripts/bench/serving.py --quick    # fewer rounds, no 10,000 adapters, PEFT at 8 adapters only
+    python scripts/bench/serving.py --quick    # fewer rounds, no 10,000 adapters, other systems at 8 and 64 rows only
 
 The base that every fraction is of is this engine without adapters, which is faster than transformers' own forward; that
 one stands in the rows too. One thread. Needs the oracle's environment.
@@ -11,29 +11,28 @@ one stands in the rows too. One thread. Needs the oracle's environment.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
-from safetensors.torch import save_file
-from transformers import LlamaConfig, LlamaForCausalLM
+from peft import LoraConfig, get_peft_model
+from transformers import LlamaForCausalLM
 from transformers.utils import logging
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from serving_models import Setting, mixed_peft, publish, setting, sharing
+
 from oracle.serving.config import EngineConfig, Kernels, Slots
 from oracle.serving.engine import Engine
-from oracle.serving.layout import BaseShape
 from oracle.serving.types import AdapterId, Request, Token
 from oracle.serving.weights import shape_of
 from report import Report, command_line, text_table
@@ -41,7 +40,6 @@ from report import Report, command_line, text_table
 SEED = 20_260_101
 CASES = ((8, 8), (64, 64), (256, 256), (256, 32))
 PROMPT = 64
-STEPS, QUICK_STEPS = 32, 12
 TARGETS = {
     "cpu": {
         "decode_fraction_8": 0.95, "decode_fraction_64": 0.87, "decode_fraction_256": 0.83,
@@ -54,53 +52,6 @@ TARGETS = {
     },
 }  # fmt: skip
 AT_MOST = ("register_256_s", "cold_load_ms", "stall_p99_increase")
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What is measured where: the reference model of 17M parameters, or one shaped like 8B."""
-
-    device: str
-    dtype: torch.dtype
-    rank: int
-    rounds: int
-    steps: int
-    model: dict[str, int]
-
-    @property
-    def config(self) -> LlamaConfig:
-        return LlamaConfig(**self.model, max_position_embeddings=2048, tie_word_embeddings=False)
-
-
-def setting(quick: bool) -> Setting:
-    steps = QUICK_STEPS if quick else STEPS
-    if torch.cuda.is_available():
-        names = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
-        model = dict(zip(names, (128_256, 4096, 14_336, 32, 32)), num_key_value_heads=8)
-        return Setting("cuda", torch.bfloat16, 16, 3 if quick else 9, steps, model)
-    model = {
-        "vocab_size": 4096, "hidden_size": 512, "intermediate_size": 1408, "num_hidden_layers": 4,
-        "num_attention_heads": 8, "num_key_value_heads": 8,
-    }  # fmt: skip
-    return Setting("cpu", torch.float32, 8, 4 if quick else 15, steps, model)
-
-
-def publish(folder: Path, shape: BaseShape, rank: int, seed: int, dtype: torch.dtype) -> Path:
-    """A random adapter on all linear layers, in the files that PEFT writes."""
-    generator, tensors = torch.Generator().manual_seed(seed), {}
-    for layer in range(shape.layers):
-        for module in shape.modules.values():
-            part = "self_attn" if module.name in ("q_proj", "k_proj", "v_proj", "o_proj") else "mlp"
-            key = f"base_model.model.model.layers.{layer}.{part}.{module.name}.lora_"
-            a = torch.randn(rank, module.inputs, generator=generator) * module.inputs**-0.5
-            b = torch.randn(module.outputs, rank, generator=generator) * 0.05
-            tensors |= {f"{key}A.weight": a.to(dtype), f"{key}B.weight": b.to(dtype)}
-    folder.mkdir(parents=True)
-    save_file(tensors, folder / "adapter_model.safetensors")
-    config = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": rank, "lora_alpha": 2 * rank}
-    config["target_modules"] = sorted(shape.modules)
-    (folder / "adapter_config.json").write_text(json.dumps(config), encoding="utf-8")
-    return folder
 
 
 def prompt(length: int, seed: int, vocabulary: int) -> tuple[Token, ...]:
@@ -189,14 +140,6 @@ def ratio(of: Sequence[float], to: Sequence[float]) -> float:
     return statistics.median(a / b for a, b in zip(of, to, strict=True))
 
 
-def mixed_peft(model: Any, folders: Sequence[Path]) -> Any:
-    """All adapters in one PEFT model."""
-    peft = PeftModel.from_pretrained(model, folders[0], adapter_name="0")
-    for i, folder in enumerate(folders[1:], 1):
-        peft.load_adapter(folder, str(i))
-    return peft.eval()
-
-
 class Bench:
     """One base model, one engine, 256 adapters."""
 
@@ -210,46 +153,58 @@ class Bench:
         self.figures: dict[str, float] = {}
         self.rows: list[dict[str, Any]] = []
         self.config = EngineConfig(
-            rows=256, slots=(Slots(how.rank, 256),), context=512, memory_tokens=256 * 128, prompt_tokens=256 * PROMPT
-        )
+            rows=256, slots=(Slots(how.rank, 256),), context=512, memory_tokens=256 * 128,
+            prompt_tokens=256 * PROMPT, host_bytes=how.host_bytes,
+        )  # fmt: skip
         self.engine = Engine(self.model, folder / "packs", self.config)
-        self.folders = [publish(folder / f"a{i}", self.shape, how.rank, seed + i, torch.bfloat16) for i in range(256)]
+        self.folders = [
+            publish(folder / f"a{i}", self.shape, how.rank, seed + i, torch.bfloat16, how.device) for i in range(256)
+        ]
 
     def register(self) -> None:
         spent: list[float] = []
         with timed(spent):
-            self.adapters = [self.engine.register(folder).id for folder in self.folders]
+            known = [self.engine.register(folder) for folder in self.folders]
         self.figures["register_256_s"] = spent[0]
+        # They can be asked for now; the last of the packed files are still being written.
+        with timed(spent):
+            self.engine.flush()
+        self.figures["register_256_written_s"] = sum(spent)
+        self.adapters, self.adapter_bytes = [adapter.id for adapter in known], known[0].bytes
         one: list[float] = []
         with timed(one):
-            mixed_peft(LlamaForCausalLM(self.how.config), self.folders[:4])
+            mixed_peft(sharing(self.model), self.folders[:4])
         self.rows.append({"what": "register 4 adapters", "system": "peft", "seconds": one[0]})
 
     def decoding(self) -> None:
+        warm(self.engine, self.adapters)
+        if self.how.device != "cpu":
+            # Two engines' slots and memory, and PEFT's adapters, are more than one GPU holds.
+            for rows, distinct in CASES:
+                self._decoding(None, rows, distinct)
+            return
         gathered = Engine(self.model, self.folder / "packs", replace(self.config, kernels=Kernels.BADDBMM))
         for folder in self.folders:
             gathered.register(folder)
-        warm(self.engine, self.adapters)
         warm(gathered, self.adapters)
         for rows, distinct in CASES:
             self._decoding(gathered, rows, distinct)
         gathered.close()
 
-    def _decoding(self, gathered: Engine, rows: int, distinct: int) -> None:
+    def _decoding(self, gathered: Engine | None, rows: int, distinct: int) -> None:
         name = f"{rows}" if rows == distinct else f"{rows}_over_{distinct}"
         used, steps = self.adapters[:distinct], self.how.steps
         jobs: dict[str, Callable[[], float]] = {
             "base": lambda: decode(self.engine, rows, [None], self.vocabulary, steps),
             "engine": lambda: decode(self.engine, rows, used, self.vocabulary, steps),
         }
-        if rows == distinct:
+        if rows == distinct and not (self.quick and rows == 256):
             jobs["transformers"] = lambda: decode_plain(self.model, rows, self.vocabulary, steps)
-            jobs["gather and baddbmm"] = lambda: decode(gathered, rows, used, self.vocabulary, steps)
-        if rows == distinct and (distinct == 8 or not self.quick):
+            if gathered is not None and rows < 256:
+                jobs["gather and baddbmm"] = lambda: decode(gathered, rows, used, self.vocabulary, steps)
+        if rows == distinct and distinct <= self.how.most_in_peft:
             names = [str(i) for i in range(distinct)]
-            fresh = LlamaForCausalLM(self.how.config).to(self.how.device, self.how.dtype)
-            fresh.load_state_dict(self.model.state_dict())
-            peft = mixed_peft(fresh, self.folders[:distinct])
+            peft = mixed_peft(sharing(self.model), self.folders[:distinct])
             jobs["peft mixed batch"] = lambda: decode_plain(peft, rows, self.vocabulary, steps, names)
         found = interleaved(max(2, self.how.rounds * 8 // (8 + rows // 8)), jobs)
         self.figures[f"decode_fraction_{name}"] = ratio(found["base"], found["engine"])
@@ -288,10 +243,9 @@ class Bench:
             rank = ranks[i % len(ranks)]
             folder = self.folder / f"t{i}"
             modules = list(self.shape.modules) if i % 3 else ["q_proj", "v_proj"]
-            fresh = LlamaForCausalLM(self.how.config).to(self.how.device, self.how.dtype)
-            fresh.load_state_dict(self.model.state_dict())
             torch.manual_seed(self.seed + i)
-            peft = get_peft_model(fresh, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=modules)).eval()
+            lora = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=modules)
+            peft = get_peft_model(sharing(self.model), lora).eval()
             for name, parameter in peft.named_parameters():
                 if "lora_" in name:
                     noise = torch.randn(parameter.shape) * parameter.shape[1] ** -0.5
@@ -316,21 +270,30 @@ class Bench:
 
     def loads(self) -> None:
         """From the page cache to a slot, by the engine's own counters; and what that does to the others' steps."""
-        wide = torch.float32 if self.how.device == "cpu" else torch.bfloat16
+        if self.how.device == "cpu":
+            # Written as float32, an adapter of the reference model is 1.3 MB.
+            wide = torch.float32
+            folders = [
+                publish(self.folder / f"w{i}", self.shape, self.how.rank, self.seed + 1000 + i, wide) for i in range(96)
+            ]
+        else:
+            wide, folders = torch.bfloat16, self.folders[:96]
         config = replace(self.config, slots=(Slots(self.how.rank, 72, wide),), look_ahead=0)
         engine = Engine(self.model, self.folder / "packs", config)
-        # Written as float32, an adapter of the reference model is 1.3 MB.
-        folders = [
-            publish(self.folder / f"w{i}", self.shape, self.how.rank, self.seed + 1000 + i, wide) for i in range(96)
-        ]
         known = [engine.register(folder) for folder in folders]
+        engine.flush()
         resident, cold = [a.id for a in known[:64]], [a.id for a in known[64:]]
         each: list[float] = []
-        for adapter in resident + cold:
+        if self.how.host_bytes:
+            # Through every slot once, so that what is timed starts in host memory.
+            for adapter in cold + resident:
+                warm(engine, [adapter])
+        for adapter in cold + resident if self.how.host_bytes else resident + cold:
             before = engine.counters()
             engine.pin(adapter)
-            while engine.counters().loads == before.loads:
+            while engine.residency().loading:
                 time.sleep(0.0005)  # a loop that asks without a pause would keep the loader from running
+            assert engine.counters().loads == before.loads + 1
             engine.unpin(adapter)
             each.append(engine.counters().load_seconds - before.load_seconds)
         self.figures["cold_load_ms"] = statistics.median(each) * 1e3
@@ -387,7 +350,7 @@ class Bench:
 
     def bandwidth(self) -> None:
         """What a step of 64 adapters must read, over its time, over what one long sum reads per second."""
-        count = 64 << 20
+        count = (64 if self.how.device == "cpu" else 1024) << 20
         memory = torch.zeros(count, device=self.how.device)
         times: list[float] = []
         for _ in range(5):
@@ -397,9 +360,8 @@ class Bench:
         step = next(r for r in self.rows if r.get("rows") == 64 and r["system"] == "engine")["step_ms"] / 1e3
         weights = sum(p.numel() * p.element_size() for p in self.model.parameters())
         weights -= self.model.model.embed_tokens.weight.nbytes
-        adapter = self.engine.register(self.folders[0]).bytes
         memory_of_rows = 2 * self.shape.layers * self.shape.kv_heads * self.shape.head_dim * self.how.dtype.itemsize
-        read = weights + 64 * adapter + 64 * (PROMPT + self.how.steps // 2) * memory_of_rows
+        read = weights + 64 * self.adapter_bytes + 64 * (PROMPT + self.how.steps // 2) * memory_of_rows
         self.figures["roofline_64"] = read / per_second / step
         self.rows.append({"what": "memory bandwidth", "gb_per_s": per_second / 1e9, "step_64_reads_mb": read / 1e6})
 
@@ -435,7 +397,7 @@ def row_cells(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="What adapters cost, beside the base and PEFT.")
     parser.add_argument(
-        "--quick", action="store_true", help="fewer rounds, no 10,000 adapters, PEFT at 8 adapters only"
+        "--quick", action="store_true", help="fewer rounds, no 10,000 adapters, others at 8 and 64 rows only"
     )
     parser.add_argument("--seed", type=int, default=SEED, help="of weights, adapters and prompts")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report as JSON")
@@ -448,15 +410,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.set_verbosity_error()
     how = setting(options.quick)
     with tempfile.TemporaryDirectory(prefix="serving-") as folder:
+        begun = time.perf_counter()
         bench = Bench(how, Path(folder), options.seed, options.quick)
-        bench.register()
-        bench.decoding()
-        bench.prompts()
-        bench.tokens()
-        bench.bandwidth()
-        bench.loads()
-        if not options.quick:
-            bench.ten_thousand()
+        stages = [bench.register, bench.decoding, bench.prompts, bench.tokens, bench.bandwidth, bench.loads]
+        if not options.quick and how.device == "cpu":
+            stages.append(bench.ten_thousand)
+        for stage in stages:
+            print(f"{time.perf_counter() - begun:.0f} s: {stage.__name__}", file=sys.stderr)
+            stage()
+        print(f"{time.perf_counter() - begun:.0f} s: done", file=sys.stderr)
         bench.engine.close()
     given = {"--quick": options.quick, "--seed": None if options.seed == SEED else options.seed, "--json": options.json}
     report = Report(

@@ -108,10 +108,12 @@ def test_completions__of_text_and_of_tokens__then_they_are_the_same(client: open
 
 
 def test_responses__whole_and_streamed__then_the_stock_client_reads_them(client: openai.OpenAI) -> None:
-    made = client.responses.create(model="law", instructions="Be short.", input="Who?", max_output_tokens=6)
+    made = client.responses.create(
+        model="law", instructions="Be short.", input="Who?", max_output_tokens=6, temperature=0
+    )
     assert made.output_text and made.status == "incomplete" and made.usage is not None
     assert made.usage.output_tokens == 6
-    events = list(client.responses.create(model="law", input="Who?", max_output_tokens=6, stream=True))
+    events = list(client.responses.create(model="law", input="Who?", max_output_tokens=6, temperature=0, stream=True))
     deltas = [event.delta for event in events if event.type == "response.output_text.delta"]
     last = events[-1]
     assert events[0].type == "response.created" and last.type == "response.incomplete"  # cut at six tokens

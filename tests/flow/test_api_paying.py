@@ -23,10 +23,11 @@ from fixtures.chain import sender_on, signer_for_tests
 from fixtures.shop import OPEN, PRICES, Shop, running_shop
 from fixtures.suite import running_suite
 from oracle.api import x402_payments
-from oracle.client.account import open_key
+from oracle.client.account import Refused, open_key
 from oracle.client.paying import OverLimit, Vouchers
 from oracle.client.receipts import check
 from oracle.client.wallet import Lane, Wallet
+from oracle.serving.errors import Busy
 from oracle.settlement.coverage import LATEST, Funds, covered
 from oracle.store import calls, owing, receipts, work
 from oracle.types import Address, ChainId, Hash32, Timestamp, Wei
@@ -201,6 +202,11 @@ def test_spending_cap__when_signed_once__then_a_stock_client_pays_by_its_key_up_
     assert again["lane"]["total"] == str(sum(int(a.model_extra["receipt"]["fee"]) for a in answers))
 
 
+def test_spending_cap__of_a_wallet_without_a_deposit__then_nobody_pays_gas_for_it(shop: Shop) -> None:
+    with pytest.raises(Refused, match="insufficient_funds"):
+        open_key(httpx.Client(base_url=shop.url), Wallet.new(), OPEN, chain_time(shop) + 1000 * HOURS)
+
+
 def test_api_key__at_rest__then_only_a_keyed_hash_of_it_is_there(shop: Shop, consumer: Wallet) -> None:
     key = open_key(httpx.Client(base_url=shop.url), consumer, OPEN, chain_time(shop) + 1000 * HOURS)
     content = b"".join(file.read_bytes() for file in shop.settings.home.glob("ledger.db*"))
@@ -291,6 +297,37 @@ def test_x402__when_a_stock_client_pays__then_it_streams_once_and_the_money_is_s
     payment = httpx.get(f"{shop.url}/v1/payments/{account.address}/{nonce}").json()
     assert payment["state"] == "final" and payment["fee"] == receipt["fee"]
     assert shop.suite.read("InferenceEscrow", "accountOf", account.address)[0] == 1 + int(payment["rest"])
+
+
+def test_x402__when_the_call_failed_and_the_payer_has_spent_the_money_since__then_it_is_refused_the_second_time(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(x402_payments, "SECONDS", chain_time(shop) - int(time.time()) + 1000 * HOURS)
+    account = Account.create()
+    shop.deposit(account.address, 1)
+    shop.send("OpenToken", "transfer", account.address, OPEN)
+    with monkeypatch.context() as failing:
+        failing.setattr(shop.front.engine, "ask", broken)
+        sent = asyncio.run(refused_by_x402(shop, account))
+    assert sent
+    shop.send("OpenToken", "transfer", Wallet.new().address, OPEN, sender=account.address)
+    again = httpx.post(f"{shop.url}/v1/chat/completions", headers=sent, json=body(8, stream=True))
+    assert (again.status_code, again.json()["error"]["code"]) == (402, "payment_invalid")
+
+
+def broken(*_: Any) -> int:
+    raise Busy("the engine is away", 1.0)
+
+
+async def refused_by_x402(shop: Shop, account: Any) -> dict[str, str]:
+    """What was signed for a call that came to nothing."""
+    client = x402Client().set_spend_controls({"allowed_assets": True})
+    client.register(f"eip155:{CHAIN}", ExactEvmClientScheme(account))
+    wire = Recording()
+    async with httpx.AsyncClient(transport=x402AsyncTransport(client, wire), timeout=60) as http:
+        answer = await http.post(f"{shop.url}/v1/chat/completions", json=body(8, stream=True))
+        assert answer.status_code >= 429, answer.text
+    return wire.paid
 
 
 class Recording(httpx.AsyncHTTPTransport):

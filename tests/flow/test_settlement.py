@@ -22,7 +22,7 @@ from oracle.settlement.opinions import accept, signed
 from oracle.settlement.pace import Braked, Pace
 from oracle.settlement.post import ChainIsAhead, Settler
 from oracle.settlement.verify import verify
-from oracle.store import batches, owing, receipts
+from oracle.store import batches, calls, owing, receipts
 from oracle.store.batches import State
 from oracle.store.database import Database
 from oracle.store.intents import INTENTS
@@ -174,6 +174,9 @@ def test_settle__when_the_database_is_yesterdays__then_says_so_and_pays_nobody_t
         said = signed(stage.onchain, stage.active(), batches.attestations(connection, stage.active().id))
     published = stage.blobs.read(said.document)
     assert adopt(yesterday, stage.blobs, stage.onchain, said, published) == 9
+    with yesterday.transaction() as connection:  # the next answer's receipt follows the last that was paid
+        for lane, total in stage.world.totals.items():
+            assert calls.lanes_of(connection, ChainId(CHAIN), lane.consumer)[lane.key].total == total
     # From here the restored database goes on, and what it served since is paid on top.
     stage.database = yesterday
     stage.sender.close()

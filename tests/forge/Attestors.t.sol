@@ -22,7 +22,15 @@ contract AttestorInvariants is Suite {
         targets[0] = address(_handler);
     }
 
-    function invariant_Weights_TotalIsTheSumOfTheSeatsAndSeatsAreCounted() external view {
+    /// @dev One function: Forge would play the very same calls again for each.
+    function invariant_Attestors_AreCountedAndBonded() external view {
+        _weights_TotalIsTheSumOfTheSeatsAndSeatsAreCounted();
+        _seats_OnlyThePresentKeyOfASeatedOperatorHasWeightAndItIsTheBond();
+        _bonds_AreAllCovered();
+        _slashed_HaveNoBondNoSeatAndNoWayBack();
+    }
+
+    function _weights_TotalIsTheSumOfTheSeatsAndSeatsAreCounted() private view {
         (uint256 weight, uint256 seats) = (5 * BOND, 5);
         for (uint256 i = 0; i < _handler.OPERATORS(); ++i) {
             for (uint256 j = 0; j < 3; ++j) {
@@ -35,7 +43,7 @@ contract AttestorInvariants is Suite {
         vm.assertEq(attestors.totals().seats, seats, "the number of seats");
     }
 
-    function invariant_Seats_OnlyThePresentKeyOfASeatedOperatorHasWeightAndItIsTheBond() external view {
+    function _seats_OnlyThePresentKeyOfASeatedOperatorHasWeightAndItIsTheBond() private view {
         for (uint256 i = 0; i < _handler.OPERATORS(); ++i) {
             IAttestorSet.Bond memory bond = attestors.bondOf(_handler.operators(i));
             bool seated = bond.amount != 0 && bond.leavesAt == 0;
@@ -47,7 +55,7 @@ contract AttestorInvariants is Suite {
         }
     }
 
-    function invariant_Bonds_AreAllCovered() external view {
+    function _bonds_AreAllCovered() private view {
         uint256 bonds = 5 * BOND;
         for (uint256 i = 0; i < _handler.OPERATORS(); ++i) {
             bonds += attestors.bondOf(_handler.operators(i)).amount;
@@ -55,7 +63,7 @@ contract AttestorInvariants is Suite {
         vm.assertEq(token.balanceOf(address(attestors)), bonds, "the bonds held");
     }
 
-    function invariant_Slashed_HaveNoBondNoSeatAndNoWayBack() external view {
+    function _slashed_HaveNoBondNoSeatAndNoWayBack() private view {
         address[] memory slashed = _handler.slashed();
         for (uint256 i = 0; i < slashed.length; ++i) {
             IAttestorSet.Bond memory bond = attestors.bondOf(slashed[i]);

@@ -33,7 +33,19 @@ contract MoneyInvariants is Suite {
         targets[0] = address(_handler);
     }
 
-    function invariant_Supply_AllBalancesWithThePoolSumToTheSupply() external view {
+    /// @dev One function: Forge would play the very same calls again for each. What moves the clock and money comes last.
+    function invariant_Money_IsWhereItBelongs() external {
+        _supply_AllBalancesWithThePoolSumToTheSupply();
+        _credit_NeverFallsAndNeverExceedsTheHighestLeafEverActive();
+        _payouts_OfAnyTimeAsLongAsAnEpochStayWithinTheCap();
+        _distributor_CoversItsReserveAndTheBondsOfOpenChallenges();
+        _escrow_CoversAllBalances();
+        _lanes_NeverSpendMoreThanWasSignedNorThanTheSessionsCap();
+        _roots_FormOneChainWithOnePendingAtMostAndTotalsThatNeverFall();
+        _withdrawals_CanAlwaysBeCompletedAfterTheNotice();
+    }
+
+    function _supply_AllBalancesWithThePoolSumToTheSupply() private view {
         uint256 sum;
         for (uint256 i = 0; i < _others.length; ++i) {
             sum += token.balanceOf(_others[i]);
@@ -44,7 +56,7 @@ contract MoneyInvariants is Suite {
         vm.assertEq(sum, token.TOTAL_SUPPLY(), "balances with the pool");
     }
 
-    function invariant_Credit_NeverFallsAndNeverExceedsTheHighestLeafEverActive() external {
+    function _credit_NeverFallsAndNeverExceedsTheHighestLeafEverActive() private {
         vm.warp(_handler.clock());
         vm.assertFalse(_handler.creditFell(), "lifetime credit fell");
         uint256 credited;
@@ -57,19 +69,19 @@ contract MoneyInvariants is Suite {
         vm.assertEq(credited + token.rewardPool(), funded, "and it came out of what was funded");
     }
 
-    function invariant_Payouts_OfAnyTimeAsLongAsAnEpochStayWithinTheCap() external view {
+    function _payouts_OfAnyTimeAsLongAsAnEpochStayWithinTheCap() private view {
         vm.assertLe(_handler.paidInLastEpoch(), EPOCH_CAP, "paid within one epoch");
         vm.assertLe(token.rewardPool(), EPOCH_CAP / 2, "half a cap stands in the pool");
     }
 
-    function invariant_Distributor_CoversItsReserveAndTheBondsOfOpenChallenges() external view {
+    function _distributor_CoversItsReserveAndTheBondsOfOpenChallenges() private view {
         (uint96 collected, uint96 funded) = distributor.ledger();
         vm.assertGe(
             token.balanceOf(address(distributor)), collected - funded + _handler.openBonds(), "reserve and bonds"
         );
     }
 
-    function invariant_Escrow_CoversAllBalances() external view {
+    function _escrow_CoversAllBalances() private view {
         uint256 owed;
         for (uint256 i = 0; i < _handler.ACTORS(); ++i) {
             owed += escrow.accountOf(_handler.actors(i)).balance;
@@ -77,7 +89,7 @@ contract MoneyInvariants is Suite {
         vm.assertGe(token.balanceOf(address(escrow)), owed, "the balances of consumers");
     }
 
-    function invariant_Lanes_NeverSpendMoreThanWasSignedNorThanTheSessionsCap() external view {
+    function _lanes_NeverSpendMoreThanWasSignedNorThanTheSessionsCap() private view {
         for (uint256 i = 0; i < _handler.ACTORS(); ++i) {
             (address owner, address key) = (_handler.actors(i), _handler.sessionKey(i));
             IInferenceEscrow.Session memory session = escrow.sessionOf(owner, key);
@@ -87,7 +99,7 @@ contract MoneyInvariants is Suite {
         }
     }
 
-    function invariant_Withdrawals_CanAlwaysBeCompletedAfterTheNotice() external {
+    function _withdrawals_CanAlwaysBeCompletedAfterTheNotice() private {
         vm.warp(_handler.clock() + NOTICE);
         for (uint256 i = 0; i < _handler.ACTORS(); ++i) {
             address owner = _handler.actors(i);
@@ -102,7 +114,7 @@ contract MoneyInvariants is Suite {
         }
     }
 
-    function invariant_Roots_FormOneChainWithOnePendingAtMostAndTotalsThatNeverFall() external view {
+    function _roots_FormOneChainWithOnePendingAtMostAndTotalsThatNeverFall() private view {
         vm.assertLe(_handler.pendingRoots(), 1, "pending roots");
         (,, uint32 headEpoch,) = distributor.state();
         uint256 length = _handler.chainLength();

@@ -50,6 +50,7 @@ def test_settings__when_several_are_wrong__then_all_are_named_and_no_value_is_sh
     "given, said",
     [
         ({"KEYSTORE": "key.json"}, "PASSWORD_FILE: missing"),
+        ({"SETTLE": "true", "SETTLE_EVERY": "604800"}, "VOUCHER_SECONDS: 93600 s are over before an epoch is settled"),
         ({"REMOTE_SIGNER": "http://signer"}, "REMOTE_SIGNER_ADDRESS: missing"),
         ({"KEYSTORE": "k", "PASSWORD_FILE": "p", "REMOTE_SIGNER": "u", "REMOTE_SIGNER_ADDRESS": "a"}, "choose one"),
         ({"RPC_URLS": " , "}, "name at least one node"),

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <vector>
 
 namespace {
@@ -18,7 +19,9 @@ typedef float Eight __attribute__((vector_size(32)));
 typedef float EightAt4 __attribute__((vector_size(32), aligned(4), may_alias));
 typedef int32_t Ints __attribute__((vector_size(4 * LANES)));
 typedef uint32_t Words __attribute__((vector_size(4 * LANES)));
+typedef uint32_t WordsAt2 __attribute__((vector_size(4 * LANES), aligned(2), may_alias));
 typedef uint16_t Halves __attribute__((vector_size(2 * LANES)));
+typedef uint32_t WordsAt2 __attribute__((vector_size(4 * LANES), aligned(2), may_alias));
 typedef uint16_t HalvesAt2 __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
 
 inline Vec load(const float* at) { return *(const VecAt4*)at; }
@@ -74,13 +77,20 @@ inline Vec exp_negative(Vec x) {
     return x == x ? result : x;  // NaN stays NaN: it must reach the scores, where it is noticed
 }
 
-// A stretch of memory that will be read soon, fetched a few lines at a time while something else is computed. A
-// fetch past its end or of address 0 does no harm.
+// Memory that will be read soon, fetched at the pace at which this run's is read: always DISTANCE in front, first to the
+// end of this run's group, then into the next run's. A fetch that finds nothing does no harm.
 struct Ahead {
-    const char* at;
-    inline void fetch() {
-        for (int i = 0; i < 4; i++) __builtin_prefetch(at + 64 * i, 0, 2);
-        at += 256;
+    static constexpr int64_t DISTANCE = 16 << 10;
+    const char *at, *end, *then;
+    inline void fetch(int bytes) {
+        if (at >= end) {
+            if (!then) return;
+            at = then;
+            end = then + DISTANCE;
+            then = nullptr;
+        }
+        for (int i = 0; i < bytes; i += 64) __builtin_prefetch(at + i, 0, 3);
+        at += bytes;
     }
 };
 
@@ -125,45 +135,95 @@ struct Batch {
 
 namespace {
 
-template <typename T, int ROWS>
+// Two vectors that stand side by side. bf16 are read 32 at once: the even ones are the lower halves of 16 words, the odd
+// ones the upper halves, so that each costs one operation. Floats that meet them are arranged in the same way.
+struct Pair {
+    Vec first, second;
+};
+inline Pair pair(const float* at) { return {load(at), load(at + LANES)}; }
+inline Pair pair(const uint16_t* at) {
+    Words w = *(const WordsAt2*)at;
+    return {(Vec)(w << 16), (Vec)(w & 0xFFFF0000u)};
+}
+inline Pair arranged(Pair p, const float*) { return p; }
+inline Pair arranged(Pair p, const uint16_t*) {
+    return {__builtin_shufflevector(p.first, p.second, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30),
+            __builtin_shufflevector(p.first, p.second, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)};
+}
+inline Pair in_order(Pair p, const float*) { return p; }
+inline Pair in_order(Pair p, const uint16_t*) {
+    return {__builtin_shufflevector(p.first, p.second, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23),
+            __builtin_shufflevector(p.first, p.second, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)};
+}
+
+constexpr int RANKS = 8;
+
+// h = scale × A · x for some rows. What remains of a width after whole pairs is one vector.
+template <int ROWS, typename T>
 void shrink(const T* a, const float* x, int64_t x_stride, int64_t inputs, int rank, float scale, float* h,
             int64_t h_stride, Ahead& ahead) {
-    constexpr int RANKS = 8;
     for (int r0 = 0; r0 < rank; r0 += RANKS) {
         Vec acc[ROWS][RANKS] = {};
         const T* a0 = a + (int64_t)r0 * inputs;
-        for (int64_t k = 0; k < inputs; k += LANES) {
-            ahead.fetch();
-            Vec xs[ROWS];
-            for (int i = 0; i < ROWS; i++) xs[i] = load(x + i * x_stride + k);
+        int64_t k = 0;
+        for (; k + 2 * LANES <= inputs; k += 2 * LANES) {
+            ahead.fetch(RANKS * 2 * LANES * sizeof(T));
+            Pair xs[ROWS];
+            for (int i = 0; i < ROWS; i++) xs[i] = arranged(pair(x + i * x_stride + k), a);
             for (int r = 0; r < RANKS; r++) {
-                Vec w = load(a0 + r * inputs + k);
-                for (int i = 0; i < ROWS; i++) acc[i][r] += xs[i] * w;
+                Pair w = pair(a0 + r * inputs + k);
+                for (int i = 0; i < ROWS; i++) acc[i][r] += xs[i].first * w.first;
+                for (int i = 0; i < ROWS; i++) acc[i][r] += xs[i].second * w.second;
             }
         }
+        if (k < inputs)
+            for (int r = 0; r < RANKS; r++)
+                for (int i = 0; i < ROWS; i++) acc[i][r] += load(x + i * x_stride + k) * load(a0 + r * inputs + k);
         for (int i = 0; i < ROWS; i++) sums(acc[i], scale, h + i * h_stride + r0);
     }
 }
 
-template <typename T>
-void expand(const T* b, const float* h, int64_t h_stride, int64_t outputs, int rank, float* y, int64_t y_stride, int rows,
+// y += h · B for some rows.
+template <int ROWS, typename T>
+void expand(const T* b, const float* h, int64_t h_stride, int64_t outputs, int rank, float* y, int64_t y_stride,
             Ahead& ahead) {
-    constexpr int RANKS = 8;
     for (int r0 = 0; r0 < rank; r0 += RANKS) {
+        Vec hs[ROWS][RANKS];
+        for (int i = 0; i < ROWS; i++)
+            for (int r = 0; r < RANKS; r++) hs[i][r] = all(h[i * h_stride + r0 + r]);
         const T* b0 = b + (int64_t)r0 * outputs;
-        for (int64_t o = 0; o < outputs; o += LANES) {
-            ahead.fetch();
-            Vec w[RANKS];
-            for (int r = 0; r < RANKS; r++) w[r] = load(b0 + r * outputs + o);
-            for (int i = 0; i < rows; i++) {
-                const float* hi = h + i * h_stride + r0;
+        int64_t o = 0;
+        for (; o + 2 * LANES <= outputs; o += 2 * LANES) {
+            ahead.fetch(RANKS * 2 * LANES * sizeof(T));
+            Pair more[ROWS] = {};
+            for (int r = 0; r < RANKS; r++) {
+                Pair w = pair(b0 + r * outputs + o);
+                for (int i = 0; i < ROWS; i++) more[i].first += w.first * hs[i][r];
+                for (int i = 0; i < ROWS; i++) more[i].second += w.second * hs[i][r];
+            }
+            for (int i = 0; i < ROWS; i++) {
                 float* at = y + i * y_stride + o;
-                Vec acc = load(at);
-                for (int r = 0; r < RANKS; r++) acc += w[r] * hi[r];
-                store(at, acc);
+                Pair m = in_order(more[i], b);
+                store(at, load(at) + m.first);
+                store(at + LANES, load(at + LANES) + m.second);
             }
         }
+        if (o < outputs)
+            for (int i = 0; i < ROWS; i++) {
+                Vec more = {};
+                for (int r = 0; r < RANKS; r++) more += load(b0 + r * outputs + o) * hs[i][r];
+                store(y + i * y_stride + o, load(y + i * y_stride + o) + more);
+            }
     }
+}
+
+// Calls `few(rows at once, first row)` over some rows, three at a time.
+template <typename Few>
+inline void by_threes(int rows, const Few& few) {
+    int i = 0;
+    for (; i + 3 <= rows; i += 3) few(std::integral_constant<int, 3>(), i);
+    if (rows - i == 2) few(std::integral_constant<int, 2>(), i);
+    if (rows - i == 1) few(std::integral_constant<int, 1>(), i);
 }
 
 // Rows that pass through a stage together: what one step leaves in the caches the next one finds there.
@@ -177,6 +237,7 @@ void delta_part(const Part& p, int32_t group, int64_t begin, int64_t end, const 
     const Group& g = p.groups[group];
     const T* arena = (const T*)p.arena;
     const int64_t a_module = (int64_t)g.rank * g.inputs, width = (int64_t)g.modules * g.rank;
+    const int64_t group_end = g.b_offset[g.modules - 1] + g.rank * g.outputs[g.modules - 1];
     thread_local std::vector<float> h;
     h.resize(BLOCK * width);
     const Run* after = std::lower_bound(p.runs, p.runs + p.count, begin, [](const Run& r, int64_t row) {
@@ -188,29 +249,32 @@ void delta_part(const Part& p, int32_t group, int64_t begin, int64_t end, const 
         const T* a = slot + g.a_offset;
         const float* scale = p.scales + run.slot * p.scale_stride + g.first_scale;
         const int64_t last = std::min<int64_t>(run.first + run.count, end);
+        // After the last run comes the first one's next group, which begins where this one ends.
+        const T* next = n + 1 < p.count ? arena + p.runs[n + 1].slot * g.slot_stride + g.a_offset
+                                        : arena + p.runs[0].slot * g.slot_stride + group_end;
+        Ahead ahead = {(const char*)a + Ahead::DISTANCE, (const char*)(slot + group_end), (const char*)next};
         for (int64_t first = std::max<int64_t>(run.first, begin); first < last; first += BLOCK) {
             const int rows = std::min<int64_t>(last - first, BLOCK);
             const float* x0 = x + first * x_stride;
             float* y0 = y + first * y_stride;
-            // While A is read, the group's B (it follows A) is fetched; while B is read, the next run's A.
-            Ahead ahead = {(const char*)(slot + g.b_offset[0])};
             for (int m = 0; m < g.modules; m++) {
                 if (scale[m] == 0.0f) continue;
                 const T* am = a + m * a_module;
                 float* hm = h.data() + m * g.rank;
-                int i = 0;
-                for (; i + 3 <= rows; i += 3)
-                    shrink<T, 3>(am, x0 + i * x_stride, x_stride, g.inputs, g.rank, scale[m], hm + i * width, width, ahead);
-                if (rows - i == 2)
-                    shrink<T, 2>(am, x0 + i * x_stride, x_stride, g.inputs, g.rank, scale[m], hm + i * width, width, ahead);
-                if (rows - i == 1)
-                    shrink<T, 1>(am, x0 + i * x_stride, x_stride, g.inputs, g.rank, scale[m], hm + i * width, width, ahead);
+                by_threes(rows, [&](auto at_once, int i) {
+                    shrink<at_once()>(am, x0 + i * x_stride, x_stride, g.inputs, g.rank, scale[m], hm + i * width,
+                                      width, ahead);
+                });
             }
-            ahead = {(const char*)(arena + p.runs[n + 1 < p.count ? n + 1 : n].slot * g.slot_stride + g.a_offset)};
             for (int m = 0; m < g.modules; m++) {
                 if (scale[m] == 0.0f) continue;
-                expand(slot + g.b_offset[m], h.data() + m * g.rank, width, g.outputs[m], g.rank, y0 + g.columns[m],
-                       y_stride, rows, ahead);
+                const T* bm = slot + g.b_offset[m];
+                const float* hm = h.data() + m * g.rank;
+                float* ym = y0 + g.columns[m];
+                by_threes(rows, [&](auto at_once, int i) {
+                    expand<at_once()>(bm, hm + i * width, width, g.outputs[m], g.rank, ym + i * y_stride, y_stride,
+                                      ahead);
+                });
             }
         }
     }

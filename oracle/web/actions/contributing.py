@@ -11,6 +11,7 @@ from typing import Annotated, Any, BinaryIO
 import orjson
 from fastapi import APIRouter, Form, UploadFile
 from fastapi.responses import StreamingResponse
+from pydantic import Field
 
 from oracle.chain.reading import heads
 from oracle.datanets import announcing, calls, publishing
@@ -20,7 +21,7 @@ from oracle.datanets.policy import Policy
 from oracle.datanets.publishing import Tally
 from oracle.errors import NeedsPerson, OpenLedgerError
 from oracle.store import browsing, datanets, work
-from oracle.store.contributions import BEFORE_CHAIN
+from oracle.store.contributions import BEFORE_CHAIN, Contribution
 from oracle.types import Address, DatanetId, Timestamp
 from oracle.web.actions.signin import Token
 from oracle.web.asked import OWN, Account, Asked, Hex, account, plain
@@ -40,7 +41,7 @@ class TooMuch(NeedsPerson):
 
 class Signature(Asked):
     signature: Hex
-    deadline: int
+    deadline: Annotated[int, Field(ge=0, lt=2**40)]
 
 
 class Sender(Asked):
@@ -91,8 +92,7 @@ def router(site: Site) -> APIRouter:
         """What its contributor signs; it holds for a week by the chain's clock."""
         with site.reading() as connection:
             given = find(connection, name)
-        if given.state != "published":
-            raise NeedsPerson(f"This contribution is {given.state.replace('_', ' ')}: there is nothing to sign.")
+        _require_published(given)
         now = heads(site.ground.rpc, site.ground.settings.finality).head.timestamp
         deadline = now + _DAYS_TO_RELAY * 86_400
         asked = publishing.terms_of(given).to_sign(deadline, site.chain, site.book[calls.CONTRACT])
@@ -103,6 +103,7 @@ def router(site: Site) -> APIRouter:
         raw = bytes.fromhex(asked.signature.removeprefix("0x"))
         with site.ground.database.transaction() as connection:
             given = find(connection, name)
+            _require_published(given)
             announcing.sign(connection, given.key, asked.deadline, raw, site.chain, site.book[calls.CONTRACT])
         relayed = site.ground.signer is not None
         return {"says": _SIGNED if relayed else _SIGNED_ONLY}
@@ -125,6 +126,11 @@ def router(site: Site) -> APIRouter:
 
 _SIGNED = "Signed. The oracle sends it to the chain with the next ones and pays the gas."
 _SIGNED_ONLY = "Signed. This oracle has no key of its own and sends nothing: send it yourself, or let a relayer do it."
+
+
+def _require_published(given: Contribution) -> None:
+    if given.state != "published":
+        raise NeedsPerson(f"This contribution is {given.state.replace('_', ' ')}: there is nothing to sign.")
 
 
 def _require_room(site: Site, who: Address, file: UploadFile) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter
+from pydantic import Field
 
 from oracle.chain.typed_data import typed_data
 from oracle.datanets import calls, deciding
@@ -19,9 +20,9 @@ from oracle.web.site import Site
 
 class Decision(Asked):
     contribution: Hex
-    row: int
+    row: Annotated[int, Field(ge=0, lt=2**48)]
     accept: bool
-    because: str = ""
+    because: Annotated[str, Field(max_length=10_000)] = ""
 
 
 class OutcomeSignature(Asked):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Cookie, Request, Response
+from pydantic import Field
 
 from oracle.web.asked import OWN, Account, Asked, Hex, account
 from oracle.web.sessions import COOKIE, LASTS, message_to_sign
@@ -18,8 +19,8 @@ class Who(Asked):
 
 
 class Signed(Who):
-    nonce: str
-    at: int
+    nonce: Annotated[str, Field(max_length=64)]
+    at: Annotated[int, Field(ge=0, lt=2**37)]  # a year that can be written in four digits
     signature: Hex
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from fastapi import APIRouter
@@ -52,9 +52,9 @@ def router(site: Site) -> APIRouter:
 def wei(text: str) -> Wei:
     try:
         amount = Decimal(text.strip().replace(",", ".")) * OPEN
-    except InvalidOperation:
+    except ArithmeticError:  # no number, or one beyond all numbers
         raise NotAnAmount(f"{text!r} is no amount. Write it like 12.5.") from None
-    if not amount.is_finite() or amount <= 0 or amount != int(amount) or amount >= 2**96:
+    if not amount.is_finite() or not 0 < amount < 2**96 or amount != int(amount):
         raise NotAnAmount(f"{text!r} is no amount that can be paid: more than nothing, and at most 18 decimals.")
     return Wei(int(amount))
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter
+from pydantic import StringConstraints
 
+from oracle.errors import NeedsPerson
 from oracle.settlement.onchain import call_data
 from oracle.web.asked import OWN, Account, Asked, account
 from oracle.web.calling import Call, tried
@@ -14,9 +16,9 @@ from oracle.web.site import Site
 
 class Vote(Asked):
     sender: Account
-    proposal: str
+    proposal: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,78}$")]
     support: Literal[0, 1, 2]
-    reason: str = ""
+    reason: Annotated[str, StringConstraints(max_length=10_000)] = ""
 
 
 class Delegation(Asked):
@@ -29,6 +31,8 @@ def router(site: Site) -> APIRouter:
 
     @routes.post("/vote")
     def vote(asked: Vote) -> dict[str, Any]:
+        if int(asked.proposal) >= 2**256:
+            raise NeedsPerson(f"{asked.proposal} is no proposal's number.")
         word = ("against", "for", "abstain")[asked.support]
         values = [int(asked.proposal), asked.support, asked.reason]
         data = call_data("castVoteWithReason(uint256,uint8,string)", values)

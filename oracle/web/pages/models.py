@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
 from sqlalchemy import Connection
 
@@ -24,6 +26,8 @@ from oracle.web.words import basis, percent
 _RECEIPTS = 200
 _TOP = 8
 _LARGEST_FILE = 8 << 20
+
+Which = Annotated[int | None, Query(ge=0, lt=2**63)]
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ def router(site: Site) -> APIRouter:
         return site.page(request, "models.html", models=list(newest.values()), versions=Counter(e.name for e in every))
 
     @routes.get("/models/{name:path}/files/{file:path}")
-    def download(name: str, file: str, version: int | None = None) -> Response:
+    def download(name: str, file: str, version: Which = None) -> Response:
         """A file of the auditor's folder."""
         with site.reading() as connection:
             model = _find(connection, site, name, version)
@@ -55,7 +59,7 @@ def router(site: Site) -> APIRouter:
         return Response(site.blobs.read(model.made.files[file]), media_type="application/octet-stream", headers=headers)
 
     @routes.get("/models/{name:path}")
-    def one(request: Request, name: str, version: int | None = None) -> HTMLResponse:
+    def one(request: Request, name: str, version: Which = None) -> HTMLResponse:
         with site.reading() as connection:
             model = _find(connection, site, name, version)
             every = models.listed(connection, site.chain)
@@ -82,7 +86,7 @@ def _served(every: list[Model]) -> set[str]:
 
 def _find(connection: Connection, site: Site, name: str, version: int | None) -> Model:
     bare, at, tail = name.rpartition("@")
-    if at and tail.isdigit():
+    if at and re.fullmatch("[0-9]{1,18}", tail):
         name, version = bare, int(tail)
     try:
         return models.find(connection, site.chain, name, version)

@@ -92,7 +92,7 @@ def _by_name(connection: Connection, site: Site, asked: str) -> list[Hit]:
         if asked in each.name.lower() and each.name not in seen:
             seen.add(each.name)
             hits.append(("model", each.name, f"/models/{each.name}"))
-    if asked.isdigit():
+    if re.fullmatch("[0-9]{1,18}", asked):  # what a database can count to
         of_epoch = select(BATCHES.c.id, BATCHES.c.epoch).where(
             BATCHES.c.chain == site.chain, BATCHES.c.epoch == int(asked)
         )

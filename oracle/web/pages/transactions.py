@@ -20,7 +20,9 @@ def router(site: Site) -> APIRouter:
         try:
             tx = Hash32(bytes.fromhex(name.removeprefix("0x")))
         except ValueError:
-            raise NotHere(f"{name}: a transaction's hash has 64 hexadecimal digits.") from None
+            tx = Hash32(b"")
+        if len(tx) != 32:
+            raise NotHere(f"{name}: a transaction's hash has 64 hexadecimal digits.")
         with site.reading() as connection:
             found = browsing.events_of(connection, site.chain, tx)
         if not found:

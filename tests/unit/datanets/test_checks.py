@@ -172,5 +172,7 @@ def test_policy__with_many_faults__then_all_are_named() -> None:
         )
     for name in ("near", "least_words", "colour", "private", "languages", "facts"):
         assert f"  {name}:" in str(caught.value)
+    with pytest.raises(BadPolicy, match="email: accept, hold or reject"):
+        read_policy(b'{"email": ["hold"]}')
     with pytest.raises(BadPolicy, match=r"(?s)least_words.*held_out"):
         read_policy(b'{"least_words": 9, "most_words": 3, "validation": 600, "held_out": 600}')

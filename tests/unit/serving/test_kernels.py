@@ -41,7 +41,7 @@ def filled(shape: BaseShape, adapters: dict[str, Published]) -> dict[str, tuple[
     used = dict.fromkeys(buckets, 0)
     found = {}
     for name, published in adapters.items():
-        source = adapters_module.read(published.folder, shape)
+        source = adapters_module.Reader(shape).read(published.folder)
         layout, _ = layout_for(source, dict(sorted(buckets.items(), key=lambda b: b[1].layout.rank)), rounding=False)
         used[layout.name] += 1
         record, scales = torch.zeros(layout.elements, dtype=layout.dtype), torch.zeros(layout.scales)

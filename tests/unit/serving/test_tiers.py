@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fixtures.serving import SIZES
-from oracle.serving.adapters import Low, Source
+from oracle.serving.adapters import Source
 from oracle.serving.errors import AdapterInUse, BrokenAdapter
+from oracle.serving.forms import Low
 from oracle.serving.host import Host
 from oracle.serving.layout import BaseShape, Layout
 from oracle.serving.packs import Packed, Packs
