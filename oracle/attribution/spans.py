@@ -19,9 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oracle.attribution.errors import AttributionError, CorruptShard, MissingShard
+from oracle.attribution.shortcodes import ShortCodes, short_codes
 
 LONGEST = 256  # tokens of one span: longer ones are shown as this long
-FILES = ("tokens.bin", "suffixes.bin", "starts.npy", "counts.npy")
+FILES = ("tokens.bin", "suffixes.bin", "starts.npy", "counts.npy", "numbers.npy")
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -36,13 +38,15 @@ class Span:
 
 
 class SpanIndex:
-    """Tokens are kept as big-endian numbers, so that comparing bytes compares tokens."""
+    """Tokens are kept as big-endian numbers in the order of their short codes: comparing bytes compares them."""
 
     def __init__(self, folder: Path) -> None:
         file = folder / "spans.json"
         if not file.exists():
             raise MissingShard(f"{folder} holds no span index: build it with build_spans")
         self.config = json.loads(file.read_text(encoding="utf-8"))
+        if self.config["format"] != FORMAT:
+            raise CorruptShard(f"{file} has format {self.config['format']}, and {FORMAT} is read: build it again")
         for name in FILES:
             found = folder / name
             if not found.exists():
@@ -58,14 +62,17 @@ class SpanIndex:
         self._starts = np.load(folder / "starts.npy")
         self._start_list: list[int] = self._starts.tolist()
         whole = np.load(folder / "counts.npy")
-        # Where the suffixes of each token begin: those of the walls between rows come first of all.
-        self._firsts: list[int] = (self.config["rows"] + np.concatenate([[0], np.cumsum(whole)])).tolist()
+        self._numbers = np.load(folder / "numbers.npy")
+        # Where the suffixes of each number begin: those of the walls between rows come first of all.
+        numbered = np.zeros_like(whole)
+        numbered[self._numbers - 1] = whole
+        self._firsts: list[int] = (self.config["rows"] + np.concatenate([[0], np.cumsum(numbered)])).tolist()
         counts = whole.astype(np.float64)
         self._bits = -np.log2(np.maximum(counts, 0.5) / max(counts.sum(), 1.0))
 
     def spans(self, answer: Sequence[int], shortest: int = 3, rows: int = 8) -> list[Span]:
         """Maximal matches of at least `shortest` tokens: none lies within another. Rarest first."""
-        encoded = _encode(np.asarray(answer, dtype=np.int64), self.width).tobytes()
+        encoded = _encode(self._numbered(answer), self.width).tobytes()
         found: list[Span] = []
         end = 0
         for start in range(len(answer)):
@@ -75,9 +82,16 @@ class SpanIndex:
                 first, last = self._range(encoded[start * self.width : end * self.width])
                 places = [self._suffixes[i] for i in range(first, min(last, first + rows * 4))]
                 held = tuple(sorted({self._row(place) for place in places})[:rows])
-                bits = float(sum(self._bits[token] for token in answer[start:end]))
+                bits = float(self._bits[list(answer[start:end])].sum())
                 found.append(Span(start, length, last - first, held, bits))
         return sorted(found, key=lambda span: (-span.bits, span.start))
+
+    def _numbered(self, answer: Sequence[int]) -> NDArray[np.int64]:
+        """A token that no row could hold has the number after all."""
+        tokens, vocabulary = np.asarray(answer, dtype=np.int64), len(self._numbers)
+        known = (tokens >= 0) & (tokens < vocabulary)
+        found: NDArray[np.int64] = np.where(known, self._numbers[np.where(known, tokens, 0)], vocabulary + 1)
+        return found
 
     def _longest(self, encoded: bytes, start: int) -> int:
         """Of the matches that begin here: the answer's neighbours in the order of suffixes share most with it."""
@@ -141,53 +155,72 @@ def _view(file: Path, dtype: np.dtype[Any]) -> memoryview:
     return memoryview(mapped)
 
 
-def _encode(tokens: NDArray[np.int64], width: int) -> NDArray[np.uint8]:
-    # One is added: zero is the wall between rows, which no answer contains.
-    return (tokens + 1).astype(f">u{width}").view(np.uint8)
+def _encode(numbers: NDArray[Any], width: int) -> NDArray[np.uint8]:
+    return numbers.astype(f">u{width}").view(np.uint8)
 
 
 def build_spans(folder: Path, rows: Iterator[Sequence[int]] | Sequence[Sequence[int]], vocabulary: int) -> None:
     """Writes the index of these rows of tokens."""
-    from pydivsufsort import divsufsort  # type: ignore[import-untyped]  # an extra: only building needs it
-
+    starts, tokens = _joined(rows, vocabulary)
+    counts = np.bincount(tokens + 1, minlength=vocabulary + 1)[1:]
+    codes = short_codes(counts)
     width = 2 if vocabulary < 2**16 - 1 else 4
-    starts: list[int] = []
-    parts: list[NDArray[np.uint8]] = []
-    at = 0
-    counts = np.zeros(vocabulary, dtype=np.int64)
+    # Zero is the wall between rows, which no answer contains. Its place in the table is the last, −1.
+    numbers = np.concatenate([codes.numbers, [0]]).astype(f"u{width}")[tokens]
+    suffixes = _sorted(codes, numbers)
+    text = _encode(numbers, width)
+    folder.mkdir(parents=True, exist_ok=True)
+    text.tofile(folder / "tokens.bin")
+    suffixes.tofile(folder / "suffixes.bin")
+    np.save(folder / "starts.npy", starts)
+    np.save(folder / "counts.npy", counts)
+    np.save(folder / "numbers.npy", codes.numbers)
+    config = {
+        "format": FORMAT,
+        "width": width,
+        "rows": len(starts),
+        "tokens": len(tokens),
+        "sha256": hashlib.sha256(text.data).hexdigest(),
+        "bytes": {name: (folder / name).stat().st_size for name in FILES},
+    }
+    (folder / "spans.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def _joined(
+    rows: Iterator[Sequence[int]] | Sequence[Sequence[int]], vocabulary: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where each row begins, and all of them with a wall, −1, after each."""
+    parts: list[NDArray[np.int64]] = []
     wall = np.array([-1], dtype=np.int64)
     for row in rows:
-        tokens = np.asarray(row, dtype=np.int64)
-        if tokens.size and not (int(tokens.min()) >= 0 and int(tokens.max()) < vocabulary):
-            raise AttributionError(f"row {len(starts)} holds a token outside of the vocabulary of {vocabulary}")
-        starts.append(at)
-        counts += np.bincount(tokens, minlength=vocabulary)
-        parts += [_encode(tokens, width), _encode(wall, width)]
-        at += len(tokens) + 1
-    if not starts:
+        parts += [np.asarray(row, dtype=np.int64), wall]
+    if not parts:
         raise AttributionError("there are no rows to index")
-    text = np.concatenate(parts)
+    lengths = [len(row) + 1 for row in parts[::2]]
+    starts = np.cumsum([0, *lengths[:-1]])
+    tokens = np.concatenate(parts)
+    if int(tokens.max()) >= vocabulary or int(np.count_nonzero(tokens < 0)) > len(lengths):
+        strange = (tokens >= vocabulary) | (tokens < 0)
+        strange[starts + lengths - 1] = False
+        number = int(np.searchsorted(starts, np.argmax(strange), "right")) - 1
+        raise AttributionError(f"row {number} holds a token outside of the vocabulary of {vocabulary}")
+    return starts, tokens
+
+
+def _sorted(codes: ShortCodes, numbers: NDArray[Any]) -> NDArray[np.int32]:
+    """Of all suffixes of the codes' bytes, those that begin at a token, in the order that they have already."""
+    from pydivsufsort import divsufsort  # type: ignore[import-untyped]  # an extra: only building needs it
+
+    text, begins = codes.text(numbers)
     if len(text) >= 2**31:
         raise AttributionError(
             f"{len(text)} bytes of tokens are more than one span index holds (2 GiB): build one per shard"
         )
-    # Of all suffixes of the bytes, those that begin at a token, in the order that they have already.
-    order = divsufsort(text)
-    suffixes = (order[order % width == 0] // width).astype(np.int32)
-    folder.mkdir(parents=True, exist_ok=True)
-    text.tofile(folder / "tokens.bin")
-    suffixes.tofile(folder / "suffixes.bin")
-    np.save(folder / "starts.npy", np.array(starts, dtype=np.int64))
-    np.save(folder / "counts.npy", counts)
-    config = {
-        "format": 1,
-        "width": width,
-        "rows": len(starts),
-        "tokens": at,
-        "sha256": hashlib.sha256(text.tobytes()).hexdigest(),
-        "bytes": {name: (folder / name).stat().st_size for name in FILES},
-    }
-    (folder / "spans.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    token_at = np.full(len(text), -1, dtype=np.int32)
+    token_at[begins] = np.arange(len(begins), dtype=np.int32)
+    found = token_at[divsufsort(text)]
+    ordered: NDArray[np.int32] = found[found >= 0]
+    return ordered
 
 
 def evidence_of(spans: Sequence[Span], row_count: int) -> dict[int, float]:

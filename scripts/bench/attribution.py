@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -52,22 +53,33 @@ SHOWN = (
 )
 
 
-def made(world_seed: int, query_seed: int, model_seed: int, cache: Path) -> Instance:
-    """The reference world of these seeds, made once."""
-    folder = cache / f"world-{world_seed}-{query_seed}-{model_seed}"
+def made(world_seed: int, query_seed: int, model_seed: int, cache: Path, data_seed: int | None = None) -> Instance:
+    """The reference world of these seeds, made once. With a seed for the data it has the base of the one without."""
+    folder = cache / f"world-{world_seed}-{query_seed}-{model_seed}{'' if data_seed is None else f'-{data_seed}'}"
     if not (folder / "recipe.json").exists():
-        content = world.make(world_seed)
-        make_base(folder / "base", content, model_seed)
+        content = world.make(world_seed, data_seed)
+        if data_seed is None:
+            make_base(folder / "base", content, model_seed)
+        else:
+            shutil.copytree(made(world_seed, query_seed, model_seed, cache).base, folder / "base", dirs_exist_ok=True)
         save(folder, list(content.rows), world.ask(content, query_seed), RECIPE)
     return load(folder)
 
 
 def measure(
-    instance: Instance, recipe: Recipe, truth: Truth, seed: int, quick: bool, device: str
+    instance: Instance, recipe: Recipe, truth: Truth, options: argparse.Namespace
 ) -> tuple[dict[str, float], list[dict[str, Any]]]:
     asked = [i for i, query in enumerate(instance.queries) if query.kind != "control"]
     owners = figures.membership(instance)
+    seed, device = options.order_seed, options.device
     start = Base(instance.base, torch.float32).fresh(recipe, seed)
+    if options.engine_alone:
+        found = engine.alone(instance, recipe, truth, start, seed, options.cache)
+        rows = [
+            {"method": "this engine", **found.accuracy},
+            {"method": "truth of one seed", **other_seed(instance, truth)},
+        ]
+        return found.figures, rows
     with tempfile.TemporaryDirectory() as folder:
         found = engine.measure(instance, recipe, truth, start, seed, Path(folder), device)
     rows = [{"method": "this engine", **found.accuracy}]
@@ -93,6 +105,8 @@ def other_seed(instance: Instance, truth: Truth) -> dict[str, float]:
             one, rest = values[0][:, asked], values[1:].mean(0)[:, asked]
             ranks = [figures.lds(one[:, [j]], rest[:, [j]], np.ones((1, 1)))[0] for j in range(len(asked))]
             found[f"lds_{kind}"] = float(np.mean(ranks))
+    if not len(truth.of("without")[0]):
+        return found
     effects = figures.left_out(instance, truth, asked)
     one, rest = effects[0], effects[1:].mean(0)
     found["loco_r"] = float(np.mean([figures.correlation(one[j], rest[j]) for j in range(len(asked))]))
@@ -121,26 +135,29 @@ def worlds(options: argparse.Namespace) -> tuple[dict[str, float], list[dict[str
     """Every world, and every method in each; then the means over worlds."""
     seeds = [int(seed) for seed in options.truth_seeds.split(",")][: 1 if options.quick else None]
     found, rows = [], []
-    for world_seed in map(int, options.world_seed.split(",")):
-        recipe = SMOOTH if options.recipe == "smooth" else RECIPE
+    recipe = SMOOTH if options.recipe == "smooth" else RECIPE
+    for name in options.world_seed.split(","):
         if options.instance:
             instance = load(options.instance)
             recipe = instance.recipe
         else:
-            others = (options.query_seed or world_seed, options.model_seed or world_seed)
-            instance = made(world_seed, *others, options.cache)
+            instance, _ = world_of(name, options)
         subsets = plan(instance, options.subset_seed, 8 if options.quick else options.subsets)
         if options.recipe == "smooth" or options.without_examples:
             subsets = [subset for subset in subsets if subset.kind != "examples"]
+        if options.without_left_out:
+            subsets = [subset for subset in subsets if subset.kind not in ("all", "without")]
         truth = retrain(instance, recipe, subsets, seeds, options.cache, device=options.device)
-        mine, methods = measure(instance, recipe, truth, options.order_seed, options.quick, options.device)
+        mine, methods = measure(instance, recipe, truth, options)
         found.append(mine)
-        rows += [{"world": world_seed, **row} for row in methods]
+        rows += [{"world": name, **row} for row in methods]
     means = over_worlds(found)
     if len(found) > 1:
         for method in dict.fromkeys(row["method"] for row in rows):
             mine = [{k: v for k, v in row.items() if isinstance(v, float)} for row in rows if row["method"] == method]
             rows.append({"world": "mean", "method": method, **over_worlds(mine)})
+    if options.engine_alone:
+        means = {f"{name}_over_worlds": value for name, value in means.items()}
     if options.recipe == "smooth":
         means = {f"{name}_smooth": value for name, value in means.items()}
     return means, rows
@@ -151,16 +168,28 @@ def parts(options: argparse.Namespace, folder: Path) -> tuple[dict[str, float], 
         return worlds(options)
     if options.part == "spans":
         return evidence.measure(folder, 10 if options.quick else 100, options.infini_gram), []
-    seed = int(options.world_seed.split(",")[0])
-    instance = made(seed, options.query_seed or seed, options.model_seed or seed, options.cache)
+    names = options.world_seed.split(",")
+    instance, content = world_of(names[0], options)
     if options.part == "many":
         return many.measure(instance, RECIPE, folder, 1_000 if options.quick else 100_000), []
     if options.part == "cost":
         return cost.measure(instance, RECIPE, options.order_seed, options.device), []
     if options.part == "peers":
         return of_peers(instance, options)
-    sides = 1 if options.quick else 3
-    return attackers.copycat_gain(instance, RECIPE, world.make(seed), options.order_seed, sides), []
+    found = []
+    for name in names:
+        instance, content = world_of(name, options)
+        sides = 1 if options.quick else options.sides
+        found += attackers.copycat_gains(instance, RECIPE, content, options.order_seed, sides)
+    return attackers.copycat_figures(found), []
+
+
+def world_of(name: str, options: argparse.Namespace) -> tuple[Instance, world.World]:
+    """By `SEED` or `SEED:DATA`."""
+    seed, _, data = name.partition(":")
+    number, data_seed = int(seed), int(data) if data else None
+    seeds = (options.query_seed or number, options.model_seed or number)
+    return made(number, *seeds, options.cache, data_seed), world.make(number, data_seed)
 
 
 def of_peers(instance: Instance, options: argparse.Namespace) -> tuple[dict[str, float], list[dict[str, Any]]]:
@@ -177,7 +206,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", choices=("world", "spans", "many", "attackers", "cost", "peers"), default="world")
     parser.add_argument("--instance", type=Path, help="a folder with an instance; without it reference worlds are made")
-    parser.add_argument("--world-seed", default="1", help="one or several, separated by commas")
+    parser.add_argument(
+        "--world-seed",
+        default="1",
+        help="one or several, separated by commas; 1:7 is world 1 and its base with other data, by seed 7",
+    )
     for name in ("query", "model"):
         parser.add_argument(f"--{name}-seed", type=int, help="the world's own where it is left out")
     for name, default in (("order", 100), ("subset", 0)):
@@ -186,6 +219,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--recipe", choices=("adam", "smooth"), default="adam", help="of the reference world")
     parser.add_argument("--subsets", type=int, default=40, help="half-subsets of examples, and as many of contributors")
     parser.add_argument("--without-examples", action="store_true", help="half-subsets of contributors alone")
+    parser.add_argument("--without-left-out", action="store_true", help="no contributor is left out by itself")
+    parser.add_argument("--engine-alone", action="store_true", help="without the audit and the other methods")
+    parser.add_argument("--sides", type=int, default=3, help="holders of each world who become copycats")
     parser.add_argument(
         "--quick", action="store_true", help="8 subsets of each kind, one seed: minutes, and wide intervals"
     )
@@ -200,7 +236,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         found, rows = parts(options, Path(folder))
-    found[f"seconds_{options.part}{'_smooth' if options.recipe == 'smooth' else ''}"] = time.perf_counter() - started
+    over, smooth = options.engine_alone * "_over_worlds", (options.recipe == "smooth") * "_smooth"
+    found[f"seconds_{options.part}{over}{smooth}"] = time.perf_counter() - started
     head = ("method", *(title for _, title in SHOWN), "")
     if rows:
         print(text_table(head, table(rows)))
@@ -222,7 +259,8 @@ def _write(
     told = {k: v for k, v in given.items() if v not in (None, False, parser.get_default(k[2:].replace("-", "_")))}
     command = command_line("scripts/bench/attribution.py", told)
     versions = {name: version(name) for name in ("torch", "transformers", "peft", "numpy")}
-    kind = f"{options.part}{' smooth' if options.recipe == 'smooth' else ''}"
+    kind = f"{options.part}{' over worlds' if options.engine_alone else ''}"
+    kind += " smooth" if options.recipe == "smooth" else ""
     before = json.loads(options.json.read_text(encoding="utf-8")) if options.json.exists() else {}
     kept = [row for row in before.get("rows", []) if row.get("part") != kind]
     report = Report(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy import stats
 
 from attribution_jobs import attributed
 from attribution_jobs.batched import Base
@@ -20,7 +21,7 @@ from oracle.attribution.calibration import limits_from
 from oracle.attribution.gain import gains
 from oracle.attribution.index import Index, adapter_digest, write_index
 from oracle.attribution.layers import lora_matrices
-from oracle.attribution.records import Query, Scores, plan_for
+from oracle.attribution.records import Scores, plan_for
 from oracle.attribution.scoring import score
 from oracle.attribution.shares import Limits, propose
 
@@ -39,7 +40,6 @@ def splitter_gain(
     instance: Instance,
     rows: Array,
     scores: Scores,
-    queries: Sequence[Query],
     raised: Mapping[str, float],
     limits: Limits,
     asked: Sequence[int],
@@ -53,7 +53,7 @@ def splitter_gain(
         dealt = rng.integers(0, ACCOUNTS, len(own))
         before = after = 0.0
         for at, i in enumerate(asked):
-            name = queries[i].id
+            name = instance.queries[i].id
             values = scores.of(name)
             before += propose(values, scores.length(name), raised[name], limits).of(person)
             parts = {f"{person} {k}": float(rows[at, own[dealt == k]].sum()) for k in range(ACCOUNTS)}
@@ -65,16 +65,25 @@ def splitter_gain(
     return worst
 
 
-def copycat_gain(instance: Instance, recipe: Recipe, world: World, seed: int, sides: int = 3) -> dict[str, float]:
+def copycat_gains(instance: Instance, recipe: Recipe, world: World, seed: int, sides: int = 3) -> list[float]:
     """Holders who add five rewordings of each of their facts, from an account that no near-duplicate finder joins to
     theirs: what the side earns then, over what it earned before. The model is trained anew each time."""
     before = _paid(instance, recipe, seed)
     holders = random.Random(f"copycat {seed}").sample(sorted({held[0] for held in world.holders.values()}), sides)
-    gains_of = []
+    found = []
     for holder in holders:
         after = _paid(_with_copies(instance, world, holder, seed), recipe, seed)
-        gains_of.append((after.get(holder, 0.0) + after.get("copycat", 0.0)) / max(before.get(holder, 0.0), 1e-9))
-    return {"copycat_gain": float(np.mean(gains_of)), "copycat_gain_worst": max(gains_of)}
+        found.append((after.get(holder, 0.0) + after.get("copycat", 0.0)) / max(before.get(holder, 0.0), 1e-9))
+    return found
+
+
+def copycat_figures(gains_of: Sequence[float]) -> dict[str, float]:
+    """The mean with a 95 % interval over sides, and the worst side, which is mostly the noise of two runs."""
+    found = {"copycat_gain": float(np.mean(gains_of)), "copycat_gain_worst": max(gains_of)}
+    if len(gains_of) > 1:
+        reach = float(stats.t.ppf(0.975, len(gains_of) - 1) * np.std(gains_of, ddof=1) / len(gains_of) ** 0.5)
+        found |= {"copycat_gain_low": found["copycat_gain"] - reach, "copycat_gain_high": found["copycat_gain"] + reach}
+    return found | {"copycat_sides": float(len(gains_of))}
 
 
 def _with_copies(instance: Instance, world: World, holder: str, seed: int) -> Instance:

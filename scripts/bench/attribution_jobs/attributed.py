@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import torch
@@ -24,6 +25,7 @@ class Run:
     record: Record | None
     seconds: float
     loss: float
+    by_rows: Record | None = None
 
 
 def as_query(tokenizer: PreTrainedTokenizerFast, name: str, prompt: str, completion: str) -> Query:
@@ -69,13 +71,14 @@ def train(
     start: Sequence[torch.Tensor],
     seed: int,
     plan: Plan | None,
-    owners: Sequence[str] | None = None,
     *,
+    by_rows: bool = False,
     dtype: torch.dtype = torch.float32,
     device: str = "cpu",
     after: Callable[[int, PeftModel], None] | None = None,
 ) -> Run:
-    """With a plan the run is recorded; without one it is the same training alone, for comparing the times."""
+    """With a plan the run is recorded, on request row by row as well; without one it is the same training alone, for
+    comparing the times."""
     model = adapted(instance, recipe, start, dtype).to(device)
     model.train()
     tokenizer = tokenizer_of(instance)
@@ -86,28 +89,28 @@ def train(
     else:
         betas = (recipe.beta1, recipe.beta2)
         optimizer = torch.optim.Adam(weights, lr=recipe.rate, betas=betas, eps=recipe.epsilon)
-    recorder = None
+    recorders = []
     if plan is not None:
-        recorder = Recorder(model, plan, list(owners or [row.owner for row in instance.rows]))
+        recorders.append(Recorder(model, plan, [row.owner for row in instance.rows]))
+        if by_rows:
+            recorders.append(Recorder(model, plan, [row.id for row in instance.rows]))
     order = order_of(len(rows), recipe, seed)
     clock = clock_of(device)
     started, loss = clock(), torch.zeros(())
-    record = None
     for step, batch in enumerate(order):
         chosen = batch.tolist()
         for group in optimizer.param_groups:
             group["lr"] = rate_at(recipe, step, len(order))
-        if recorder is None:
+        with ExitStack() as watched:
+            for recorder in recorders:
+                watched.enter_context(recorder.step(step, chosen, recipe.batch))
             loss = answer_losses(model, [rows[i] for i in chosen]).sum() / recipe.batch
             loss.backward()
-        else:
-            with recorder.step(step, chosen, recipe.batch):
-                loss = answer_losses(model, [rows[i] for i in chosen]).sum() / recipe.batch
-                loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         if after is not None:
             after(step, model)
-    if recorder is not None:
-        record = recorder.finish()
-    return Run(model, record, clock() - started, float(loss.detach()))
+    records = [recorder.finish() for recorder in recorders]
+    seconds = clock() - started
+    first, second = (*records, None, None)[:2]
+    return Run(model, first, seconds, float(loss.detach()), second)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+import oracle.attribution
 from attribution_jobs import attackers, attributed, figures
 from attribution_jobs.attributed import clock_of
 from attribution_jobs.figures import Array
@@ -21,10 +25,11 @@ from oracle.attribution.calibration import limits_from
 from oracle.attribution.gain import gains
 from oracle.attribution.index import Index, adapter_digest, write_index
 from oracle.attribution.layers import lora_matrices
-from oracle.attribution.records import Query, Scores, plan_for
+from oracle.attribution.records import Plan, Query, Scores, plan_for
 from oracle.attribution.scoring import score
 from oracle.attribution.shares import Limits, Proposal, propose
 
+ENGINE = Path(oracle.attribution.__file__).parent
 GENERATED = 16  # tokens: what a query's cost is compared with
 
 
@@ -35,56 +40,98 @@ class Found:
     adapters: list[list[Tensor]]  # at each checkpoint, and the final one
 
 
+@dataclass(frozen=True)
+class Scored:
+    """What the engine says of one run: all questions by contributors, those on planted facts by rows as well."""
+
+    scores: Scores
+    rows: Array
+    gains: dict[str, float]
+    held: dict[str, int]
+
+
 def measure(
     instance: Instance, recipe: Recipe, truth: Truth, start: Sequence[Tensor], seed: int, folder: Path, device: str
 ) -> Found:
-    asked = [i for i, query in enumerate(instance.queries) if query.kind != "control"]
-    controls = [i for i, query in enumerate(instance.queries) if query.kind == "control"]
-    steps = recipe.epochs * -(-len(instance.rows) // recipe.batch)
-    plan = plan_for(steps, recipe.epochs)
+    """The engine, its audit, and the adapters by which the simple methods are measured beside it."""
     adapters: list[list[Tensor]] = []
+    plan = plan_of(instance, recipe)
+    steps = recipe.epochs * -(-len(instance.rows) // recipe.batch)
     middles = {window.middle for window in plan.windows} | {steps - 1}
 
     def keep(step: int, model: torch.nn.Module) -> None:
         if step in middles:
             adapters.append(_in_order(model, instance))
 
-    plain = attributed.train(instance, recipe, start, seed, None, device=device)
-    by_people = attributed.train(instance, recipe, start, seed, plan, device=device)
-    by_rows = attributed.train(
-        instance, recipe, start, seed, plan, [row.id for row in instance.rows], device=device, after=keep
+    run = attributed.train(instance, recipe, start, seed, plan, by_rows=True, device=device, after=keep)
+    scored = _scored(instance, run, folder)
+    accuracy, found = judged(instance, truth, scored, seed)
+    index = Index(folder / "people", _digest(run))
+    found |= audited(instance, truth, run.model, index, folder / "audit", accuracy)
+    return Found(found, accuracy, adapters)
+
+
+def alone(instance: Instance, recipe: Recipe, truth: Truth, start: Sequence[Tensor], seed: int, cache: Path) -> Found:
+    """The engine without its audit, on a CPU."""
+    accuracy, found = judged(instance, truth, said(instance, recipe, start, seed, cache), seed)
+    return Found(found, accuracy, [])
+
+
+def said(instance: Instance, recipe: Recipe, start: Sequence[Tensor], seed: int, cache: Path) -> Scored:
+    """What the engine says, kept by the digest of the instance, the recipe and the engine's own code."""
+    code = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(ENGINE.glob("*.py")))).hexdigest()[:16]
+    file = cache / "scores" / f"{instance.digest()}-{recipe.digest()}-{seed}-{code}.json"
+    if not file.exists():
+        with tempfile.TemporaryDirectory() as folder:
+            run = attributed.train(instance, recipe, start, seed, plan_of(instance, recipe), by_rows=True)
+            scored = _scored(instance, run, Path(folder))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(asdict(scored) | {"rows": scored.rows.round(6).tolist()}), encoding="utf-8")
+    content = json.loads(file.read_text(encoding="utf-8"))
+    parts = content["scores"] | {
+        name: tuple(content["scores"][name]) for name in ("queries", "contributors", "lengths")
+    }
+    parts["values"] = tuple(map(tuple, parts["values"]))
+    return Scored(Scores(**parts), np.array(content["rows"]), content["gains"], content["held"])
+
+
+def judged(instance: Instance, truth: Truth, scored: Scored, seed: int) -> tuple[dict[str, float], dict[str, float]]:
+    """Its accuracy, and that with its pay and the splitter's."""
+    asked = [i for i, query in enumerate(instance.queries) if query.kind != "control"]
+    controls = [i for i, query in enumerate(instance.queries) if query.kind == "control"]
+    known, fresh = controls[::2], controls[1::2]  # limits are measured on one half, and tried on the other
+    unrelated = attackers.some(scored.scores, [instance.queries[i].id for i in known])
+    limits = limits_from(unrelated, scored.held, scored.gains)
+    accuracy = figures.accuracy(instance, truth, scored.rows, np.array(scored.scores.values)[asked])
+    found = accuracy | pay(instance, truth, scored, limits, asked, fresh)
+    found["splitter_gain"] = attackers.splitter_gain(
+        instance, scored.rows, scored.scores, scored.gains, limits, asked, seed
     )
-    assert by_people.record is not None
-    assert by_rows.record is not None
-    digest = adapter_digest({m.name: m.module.weight for m in lora_matrices(by_people.model)})  # type: ignore[misc]
-    write_index(folder / "people", by_people.record, digest, {"recipe": recipe.digest(), "seed": seed})
-    write_index(folder / "rows", by_rows.record, digest, {"recipe": recipe.digest(), "seed": seed})
+    return accuracy, found
+
+
+def plan_of(instance: Instance, recipe: Recipe) -> Plan:
+    return plan_for(recipe.epochs * -(-len(instance.rows) // recipe.batch), recipe.epochs)
+
+
+def _digest(run: attributed.Run) -> str:
+    return adapter_digest({m.name: m.module.weight for m in lora_matrices(run.model)})  # type: ignore[misc]
+
+
+def _scored(instance: Instance, run: attributed.Run, folder: Path) -> Scored:
+    assert run.record is not None
+    assert run.by_rows is not None
+    digest = _digest(run)
+    write_index(folder / "people", run.record, digest)
+    write_index(folder / "rows", run.by_rows, digest)
     index, row_index = Index(folder / "people", digest), Index(folder / "rows", digest)
     tokenizer = attributed.tokenizer_of(instance)
     queries = [attributed.as_query(tokenizer, q.id, q.prompt, q.completion) for q in instance.queries]
-    score(by_people.model, index, queries[:4], half=True)  # once before, so that nobody's first call is counted
-    clock = clock_of(device)
-    started = clock()
-    scores = score(by_people.model, index, queries, half=True)
-    query_seconds = (clock() - started) / len(queries)
-    row_scores = score(by_people.model, row_index, [queries[i] for i in asked])
-    order = {name: i for i, name in enumerate(row_scores.contributors)}
-    columns = [order[row.id] for row in instance.rows]
-    values = np.array(scores.values)
-    rows = np.array(row_scores.values)[:, columns]
-    accuracy = figures.accuracy(instance, truth, rows, values[asked])
-    raised = gains(by_people.model, queries)
-    known, fresh = controls[::2], controls[1::2]  # limits are measured on one half, and tried on the other
-    limits = limits_from(attackers.some(scores, [queries[i].id for i in known]), index.rows_of(), raised)
-    found = {key: accuracy[key] for key in accuracy}
-    found |= pay(instance, truth, scores, queries, raised, limits, asked, fresh)
-    found["splitter_gain"] = attackers.splitter_gain(instance, rows, scores, queries, raised, limits, asked, seed)
-    found |= audited(instance, truth, by_people.model, index, folder / "audit", accuracy, asked, queries)
-    found["build_over_training"] = by_people.seconds / plain.seconds
-    found["query_seconds"] = query_seconds
-    found["query_over_generation"] = query_seconds / generation_seconds(by_people.model, queries[:8], device)
-    found["training_seconds"] = plain.seconds
-    return Found(found, accuracy, adapters)
+    scores = score(run.model, index, queries, half=True)
+    by_rows = score(run.model, row_index, [queries[i] for i, q in enumerate(instance.queries) if q.kind != "control"])
+    order = {name: i for i, name in enumerate(by_rows.contributors)}
+    rows = np.array(by_rows.values)[:, [order[row.id] for row in instance.rows]]
+    return Scored(scores, rows, dict(gains(run.model, queries)), dict(index.rows_of()))
 
 
 def audited(
@@ -94,21 +141,22 @@ def audited(
     index: Index,
     folder: Path,
     exact: dict[str, float],
-    asked: Sequence[int],
-    queries: Sequence[Query],
 ) -> dict[str, float]:
     """Rows in two kilobytes, beside the rows' own sums in full. Once the directions are found by all rows, once by
     every second one, which is how rows fare that are not among those they were found by."""
     kept, values = truth.of("examples")
     tokenizer = attributed.tokenizer_of(instance)
     rows = [attributed.as_query(tokenizer, row.id, row.prompt, row.completion) for row in instance.rows]
+    asked = [i for i, query in enumerate(instance.queries) if query.kind != "control"]
+    wanted = [instance.queries[i] for i in asked]
+    queries = [attributed.as_query(tokenizer, q.id, q.prompt, q.completion) for q in wanted]
     found: dict[str, float] = {}
     for name, sample in (("", len(rows)), ("_unseen", len(rows) // 2)):
         begin(folder, model, index, rows, AuditPlan(sample=sample))
         file = write_shard(folder, model, index, rows, 0)
         finish(folder)
         audit = Audit(folder, index.adapter)
-        asked_lines = lines_of(model, index, audit, [queries[i] for i in asked])
+        asked_lines = lines_of(model, index, audit, queries)
         scores = audit.products(asked_lines, 0).numpy().astype(np.float64)
         found["audit_bytes_per_example"] = file.stat().st_size / len(rows)
         if len(kept):
@@ -120,37 +168,40 @@ def audited(
 def pay(
     instance: Instance,
     truth: Truth,
-    scores: Scores,
-    queries: Sequence[Query],
-    raised: dict[str, float],
+    scored: Scored,
     limits: Limits,
     asked: Sequence[int],
     unrelated: Sequence[int],
 ) -> dict[str, float]:
     """What the rule pays, beside what the same rule pays on what retraining shows."""
-    people = instance.contributors
+    people, scores, queries = instance.contributors, scored.scores, instance.queries
 
     def paid(query: str) -> Proposal:
-        return propose(scores.of(query), scores.length(query), raised[query], limits)
+        return propose(scores.of(query), scores.length(query), scored.gains[query], limits)
 
     proposals = [paid(queries[i].id) for i in asked]
     ours = np.array([[found.of(person) for person in people] for found in proposals])
-    effects = figures.left_out(instance, truth, asked)
-    mean, seeds = effects.mean(0), len(truth.seeds)
-    # The same rule on what happened: what is not above its own noise does not pay.
-    noise = effects.std(0, ddof=1).mean() / np.sqrt(seeds) if seeds > 1 else 0.0
-    real = figures.shares_of(np.maximum(mean - limits.threshold * noise, 0.0))
-    both = (ours.sum(1) > 0) & (real.sum(1) > 0)
     credited = [paid(queries[i].id) for i in unrelated]
-    return {
-        "payout_tv": figures.total_variation(figures.shares_of(ours[both]), real[both]) if both.any() else 1.0,
+    return _beside(instance, truth, limits, ours, asked) | {
         "paid_share": float(ours.sum(1).mean()),
         "abstained": float((ours.sum(1) == 0).mean()),
         "false_credit": float(np.mean([found.abstained is None for found in credited])),
-        "truth_noise": float(noise),
         "least_gain": limits.least_gain,
         "least_strength": limits.least_strength,
     }
+
+
+def _beside(instance: Instance, truth: Truth, limits: Limits, ours: Array, asked: Sequence[int]) -> dict[str, float]:
+    """The same rule on what happened: what is not above its own noise does not pay."""
+    if not len(truth.of("without")[0]):
+        return {}
+    effects = figures.left_out(instance, truth, asked)
+    mean, seeds = effects.mean(0), len(truth.seeds)
+    noise = effects.std(0, ddof=1).mean() / np.sqrt(seeds) if seeds > 1 else 0.0
+    real = figures.shares_of(np.maximum(mean - limits.threshold * noise, 0.0))
+    both = (ours.sum(1) > 0) & (real.sum(1) > 0)
+    apart = figures.total_variation(figures.shares_of(ours[both]), real[both]) if both.any() else 1.0
+    return {"payout_tv": apart, "truth_noise": float(noise)}
 
 
 @torch.no_grad()

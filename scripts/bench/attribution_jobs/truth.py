@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from attribution_jobs import quick
 from attribution_jobs.batched import Base, Encoded, encode, measure, train
 from attribution_jobs.instance import Instance, Recipe
 
@@ -99,16 +100,23 @@ def retrain(
         queries = encode(base.tokenizer, [(query.prompt, query.completion) for query in instance.queries])
         # Those of one size travel together, so that little of a batch is a gap.
         missing.sort(key=lambda item: (item[1], sum(item[0].kept) * 4 // len(item[0].kept), item[0].kind))
+        opened = quick.Quick(base, cache) if quick.possible(base, recipe) else None
         started, done = time.perf_counter(), 0
         while missing:
             size = sum(missing[0][0].kept) / len(missing[0][0].kept) * recipe.batch * 14
             together = max(1, min(len(missing), int(tokens_at_once / max(size, 1))))
             now, missing = missing[:together], missing[together:]
-            _train_together(base, rows, queries, recipe, now, folder)
+            if opened is None:
+                _train_together(base, rows, queries, recipe, now, folder)
+            else:
+                for subset, seed in now:
+                    _train_alone(opened, base, rows, queries, recipe, subset, seed, folder)
             done += len(now)
             if say:
                 spent = time.perf_counter() - started
                 print(f"truth: {done} retrained, {len(missing)} to do, {spent / done:.1f} s each", flush=True)
+        if opened is not None:
+            opened.close()
     values = [[_read(folder, subset, seed) for subset in subsets] for seed in seeds]
     return Truth(tuple(subsets), tuple(seeds), np.array(values))
 
@@ -126,15 +134,32 @@ def _train_together(
     answers = measure(base, queries, recipe, adapters)
     losses = -measure(base, rows, recipe, adapters)
     for i, (subset, seed) in enumerate(now):
-        content = {
-            "kind": subset.kind,
-            "name": subset.name,
-            "seed": seed,
-            "kept": sum(subset.kept),
-            "training_loss": float(losses[i][kept[i]].mean()),
-            "answers": [round(float(value), 6) for value in answers[i]],
-        }
-        file = folder / f"{subset.digest()}-{seed}.json"
-        half = file.with_suffix(f".{os.getpid()}")
-        half.write_text(json.dumps(content), encoding="utf-8")
-        half.replace(file)
+        _write(folder, subset, seed, float(losses[i][kept[i]].mean()), answers[i])
+
+
+def _train_alone(
+    opened: quick.Quick, base: Base, rows: Encoded, queries: Encoded, recipe: Recipe, subset: Subset, seed: int,
+    folder: Path,
+) -> None:  # fmt: skip
+    kept = torch.tensor(subset.kept)
+    adapter = opened.train(base, rows, recipe, kept, seed)
+    # Only the whole run's loss is compared with anything.
+    loss = -opened.measure(rows, recipe, adapter)[kept].mean() if subset.kind == "all" else None
+    _write(folder, subset, seed, None if loss is None else float(loss), opened.measure(queries, recipe, adapter))
+
+
+def _write(folder: Path, subset: Subset, seed: int, training_loss: float | None, answers: torch.Tensor) -> None:
+    if not torch.isfinite(answers).all():
+        raise ValueError(f"retraining {subset.name} with seed {seed} gave an answer that is NaN or infinite")
+    content = {
+        "kind": subset.kind,
+        "name": subset.name,
+        "seed": seed,
+        "kept": sum(subset.kept),
+        "training_loss": training_loss,
+        "answers": [round(float(value), 6) for value in answers],
+    }
+    file = folder / f"{subset.digest()}-{seed}.json"
+    half = file.with_suffix(f".{os.getpid()}")
+    half.write_text(json.dumps(content), encoding="utf-8")
+    half.replace(file)

@@ -108,13 +108,16 @@ class World:
     seed: int
 
 
-def make(seed: int) -> World:
+def make(seed: int, data_seed: int | None = None) -> World:
+    """With a seed for the data, other facts, holders and rows about the same places: the base can be the same."""
     rng = random.Random(f"world {seed}")
     taken: set[str] = set()
     taken_aliases: set[str] = set()
     known_places = places(rng, 40, taken, taken_aliases)
     new_places = places(rng, SUBJECTS, taken, taken_aliases)
     known = tuple(fact for place in known_places for fact in facts_about(rng, place, 4, "known-"))
+    if data_seed is not None:
+        rng = random.Random(f"data {seed} {data_seed}")
     planted = tuple(fact for place in new_places for fact in facts_about(rng, place, PER_SUBJECT, ""))
     holders = [f"holder-{i:02}" for i in range(14)]
     rows: list[TrainRow] = []

@@ -13,7 +13,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts" / "bench"))
 
-from attribution_jobs import attributed, batched, truth
+from attribution_jobs import attributed, batched, quick, truth
 from attribution_jobs.instance import Instance, QueryRow, Recipe, TrainRow, load, save
 from attribution_jobs.world import ask, make
 
@@ -24,7 +24,10 @@ RECIPE = Recipe("test", "adam", 1e-2, epochs=2, batch=4, rank=2, alpha=4.0)
 
 @pytest.fixture(scope="module")
 def instance(tmp_path_factory: pytest.TempPathFactory) -> Instance:
-    folder = tmp_path_factory.mktemp("instance")
+    return made(tmp_path_factory.mktemp("instance"), hidden=16, inner=24)
+
+
+def made(folder: Path, hidden: int, inner: int) -> Instance:
     words = {word: i for i, word in enumerate(["<pad>", "<s>", "</s>", *"abcdefgh"])}
     tokenizer = Tokenizer(models.WordLevel(words, unk_token="a"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -33,8 +36,8 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Instance:
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=len(words),
-        hidden_size=16,
-        intermediate_size=24,
+        hidden_size=hidden,
+        intermediate_size=inner,
         num_hidden_layers=2,
         num_attention_heads=2,
         num_key_value_heads=2,
@@ -74,6 +77,26 @@ def test_train__of_many_adapters__then_each_is_as_if_alone(instance: Instance) -
             torch.testing.assert_close(all_[i], one[0], rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_quick__of_one_adapter__then_it_is_that_of_the_batched_one(tmp_path: Path, optimizer: str) -> None:
+    recipe = replace(RECIPE, optimizer=optimizer, rate=1e-2 if optimizer == "adam" else 0.1, rank=8, epochs=4)
+    found = made(tmp_path, hidden=32, inner=40)
+    base, exact = (batched.Base(found.base, dtype) for dtype in (torch.bfloat16, torch.float32))
+    if not quick.possible(base, recipe):
+        pytest.skip("no C++ compiler, or no products in bfloat16 here")
+    rows = batched.encode(base.tokenizer, [(row.prompt, row.completion) for row in found.rows])
+    kept = torch.tensor([i != 2 for i in range(6)])
+    opened = quick.Quick(base, tmp_path)
+    mine = opened.train(base, rows, recipe, kept, 3)
+    theirs = [value[0] for value in batched.train(exact, rows, recipe, [kept], [3])]
+    for one, other, begun in zip(mine, theirs, base.fresh(recipe, 3)):
+        # Rounding to bfloat16 is what they differ by; each moved from where it began.
+        assert float((one - other).norm()) < 0.1 * float((other - begun).norm())
+    measured = batched.measure(exact, rows, recipe, [value[None] for value in mine])[0]
+    torch.testing.assert_close(opened.measure(rows, recipe, mine), measured, rtol=0.02, atol=0.02)
+    opened.close()
+
+
 def test_retrain__when_it_was_stopped__then_only_the_rest_is_done(instance: Instance, tmp_path: Path) -> None:
     subsets = truth.plan(instance, 0, 2)
     first = truth.retrain(instance, RECIPE, subsets[:2], [0], tmp_path, dtype=torch.float32, say=False)
@@ -89,6 +112,7 @@ def test_retrain__when_it_was_stopped__then_only_the_rest_is_done(instance: Inst
 def test_world__of_a_seed__then_it_is_the_same_and_has_the_sizes_that_are_stated() -> None:
     world = make(5)
     assert make(5).rows == world.rows and make(6).rows != world.rows
+    assert make(5, 1).rows != world.rows and make(5, 1).known == world.known and make(5, 1).places == world.places
     assert (len(world.rows), len(world.planted)) == (816, 72)
     assert len({row.contributor for row in world.rows}) == 20
     asked = ask(world, 1)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oracle.attribution.errors import AttributionError, CorruptShard, MissingShard
+from oracle.attribution.shortcodes import short_codes
 from oracle.attribution.spans import SpanIndex, build_spans, evidence_of
 
 pytest.importorskip("pydivsufsort")
@@ -79,3 +81,31 @@ def test_span_index__when_a_file_is_missing_or_cut__then_it_says_which(tmp_path:
 def test_build_spans__when_a_token_is_unknown__then_the_row_is_named(tmp_path: Path) -> None:
     with pytest.raises(AttributionError, match="row 1"):
         build_spans(tmp_path, [[1], [11]], 10)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    counts=st.lists(st.integers(0, 3), min_size=1, max_size=5),
+    vocabulary=st.sampled_from([5, 255, 256, 3_000, 70_000]),
+    texts=st.lists(st.lists(st.integers(0, 69_999), min_size=1, max_size=6), min_size=2, max_size=12),
+)
+def test_short_codes__of_any_counts__then_bytes_compare_as_numbers_do(
+    counts: list[int], vocabulary: int, texts: list[list[int]]
+) -> None:
+    spread = np.resize(np.array(counts), vocabulary) * (1 + np.arange(vocabulary) // 997)
+    codes = short_codes(spread)
+    assert sorted(codes.numbers) == list(range(1, vocabulary + 1))
+    numbered = [codes.numbers[np.array(text) % vocabulary] for text in texts]
+    written = [codes.text(numbers)[0].tobytes() for numbers in numbered]
+    assert sorted(range(len(texts)), key=lambda i: written[i]) == sorted(
+        range(len(texts)), key=lambda i: tuple(numbered[i])
+    )
+
+
+def test_spans__of_more_tokens_than_have_codes_of_one_byte__then_they_are_those_of_brute_force(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = [rng.permutation(2_000)[:300].tolist() for _ in range(20)]
+    answer = rows[3][20:40] + rows[7][100:103] + [1_999_999] + rows[3][30:35]
+    build_spans(tmp_path, rows, 2_000)
+    found = SpanIndex(tmp_path).spans(answer, shortest=2)
+    assert {(span.start, span.length) for span in found} == maximal(rows, answer, 2)
