@@ -129,7 +129,7 @@ def _document(connection: Connection, name: Hash32) -> Any:
 
 
 def _terms(connection: Connection, name: Hash32) -> Any:
-    content = receipts.terms(connection).get(name)
+    content = receipts.find_terms(connection, name)
     return None if content is None else orjson.loads(content)
 
 

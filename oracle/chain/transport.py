@@ -15,7 +15,7 @@ Request = tuple[str, Sequence[Any]]
 """Method and parameters."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)  # nor frozen: Python writes the traceback into an exception
 class NodeError(Exception):
     """The node understood and refuses: the error object of JSON-RPC."""
 

@@ -125,6 +125,11 @@ def put_terms(connection: Connection, name: Hash32, terms: Terms) -> None:
     connection.execute(_dialect(connection).insert(TERMS).values(row).on_conflict_do_nothing())
 
 
+def find_terms(connection: Connection, name: Hash32) -> bytes | None:
+    found = connection.execute(select(TERMS.c.content).where(TERMS.c.hash == name)).scalar_one_or_none()
+    return bytes(found) if found is not None else None
+
+
 def terms(connection: Connection) -> dict[Hash32, bytes]:
     return {row.hash: bytes(row.content) for row in connection.execute(select(TERMS))}
 

@@ -110,7 +110,7 @@ def _find(connection: Connection, site: Site, name: str) -> Found:
 
 
 def _terms(connection: Connection, found: Found) -> Terms | None:
-    content = receipts.terms(connection).get(found.receipt.terms)
+    content = receipts.find_terms(connection, found.receipt.terms)
     return None if content is None else Terms.from_json(orjson.loads(content))
 
 
