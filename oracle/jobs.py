@@ -25,6 +25,7 @@ ROUNDS: Mapping[str, int] = {
     "settle.send": 4,
     "settle.hear": 4,
     "settle.advance": 6,
+    "settle.earnings": 10,
     "settle.models": 4,
     "ingest.look": 4,
     "bench.documents": 10,

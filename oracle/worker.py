@@ -40,6 +40,7 @@ ROUNDS: Mapping[str, Round] = {
     "ingest.look": lambda ground, app: intake.look(ground, partial(jobs.hint, app)),
     "bench.documents": lambda ground, app: documents.look(ground, partial(jobs.hint, app)),
     "settle.advance": lambda ground, app: settling.advance(ground),
+    "settle.earnings": lambda ground, app: settling.read_earnings(ground),
     "settle.models": lambda ground, app: (models.hear(ground), models.advance(ground)),
     "ingest.forget": lambda ground, app: forgetting.forget(ground),
     "settle.send": lambda ground, app: ground.sender.advance() if ground.sender else None,

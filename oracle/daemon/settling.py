@@ -1,4 +1,4 @@
-"""`settle.advance`: the batch that is on its way, one round further, however often it is run."""
+"""`settle.advance`: the batch that is on its way, one round further. `settle.earnings`: what it paid, for statements."""
 
 from __future__ import annotations
 
@@ -18,9 +18,13 @@ _DOCUMENTS = 4  # that are read for statements in one round
 _STEPS = 8  # of a round at most: no batch has more between two waits
 
 
+def read_earnings(ground: Ground) -> int:
+    """Says how many documents it read."""
+    return read_new(ground.database, ground.blobs, ground.rpc.chain, _DOCUMENTS)
+
+
 def advance(ground: Ground) -> int:
     """Says how many steps it did; none unless the settings say that this oracle settles by itself."""
-    read_new(ground.database, ground.blobs, ground.rpc.chain, _DOCUMENTS)
     settings = ground.settings
     if not settings.settle or settings.settle_paused:
         return 0

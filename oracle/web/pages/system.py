@@ -20,6 +20,7 @@ ABOUT = {
     "settle.send": "sends transactions and follows them",
     "settle.reconcile": "picks up work that nobody holds",
     "settle.advance": "closes, publishes and posts batches",
+    "settle.earnings": "reads what was published into statements",
     "settle.models": "announces models and hears of them",
     "bench.documents": "indexes documents for retrieval",
     "ingest.look": "finds contributions that can go on",

@@ -146,7 +146,7 @@ class Paying(RuleBasedStateMachine):
                 {self.needed(lane, most) + over} if over is not None else set()
             )
         shown = state.shown(sums)
-        refusal = self.refusal(lane, known, request, shown, most)
+        refusal = self.refusal(lane, known, request, shown, most, max(sums, default=0))
         listed = tuple(Voucher(wallet, lane.key, Wei(amount), LATEST, b"") for amount in sorted(sums))
         payer = Payer(lane, listed, by_session=session)
         process = self.processes[at]
@@ -174,8 +174,10 @@ class Paying(RuleBasedStateMachine):
     def reserved(self, lane: Lane) -> int:
         return sum(one.reserves(self.now) for one in self.calls.values() if one.call.lane == lane)
 
-    def refusal(self, lane: Lane, known: Known | None, request: Hash32, shown: Expected, most: int) -> str | None:
-        """What an honest ledger says to this call."""
+    def refusal(
+        self, lane: Lane, known: Known | None, request: Hash32, state: Expected, most: int, voucher: int
+    ) -> str | None:
+        """What an honest ledger says to this call, of which `voucher` is the highest that came with it."""
         if known is not None and known.call.request != request:
             return "idempotency_key_reused"
         if known is not None and known.state == "done":
@@ -185,9 +187,9 @@ class Paying(RuleBasedStateMachine):
         needed = self.needed(lane, most)
         if lane.key == SESSION and needed > CAP:
             return "spending_cap_reached"
-        if lane.key != SESSION and shown.unsigned >= MOST_UNSIGNED:
+        if lane.key != SESSION and state.unsigned >= MOST_UNSIGNED:
             return "voucher_missing"
-        if lane.key != SESSION and shown.signed < needed:
+        if lane.key != SESSION and voucher < needed:
             return "voucher_too_low"
         theirs = [one for one in self.lanes if one.consumer == lane.consumer]
         spoken_for = sum(self.lanes[one].total + self.reserved(one) for one in theirs)
