@@ -1,4 +1,4 @@
-"""`settle.advance`: the batch that is on its way, one round further. `settle.earnings`: what it paid, for statements."""
+"""`settle.advance`: the batch that is on its way, a round further. `settle.earnings`: what it paid, for statements."""
 
 from __future__ import annotations
 

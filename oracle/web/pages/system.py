@@ -24,6 +24,7 @@ ABOUT = {
     "settle.models": "announces models and hears of them",
     "bench.documents": "indexes documents for retrieval",
     "ingest.look": "finds contributions that can go on",
+    "ingest.forget": "forgets texts whose keeping has ended",
 }
 
 
