@@ -46,7 +46,7 @@ def test_first_calls__of_a_consumer_in_two_processes__then_no_more_is_reserved_t
 ) -> None:
     Chain(database).deposited(WALLET, amount=1_000)
     payer = Payer(LANE, (voucher(10),))
-    codes: list[str] = []
+    codes = ["", ""]
 
     def reserve(which: int) -> None:
         try:
@@ -57,9 +57,9 @@ def test_first_calls__of_a_consumer_in_two_processes__then_no_more_is_reserved_t
                     second.start()
                     if not database.is_sqlite:
                         eventually("the second waits", lambda: waiting(database))
-            codes.append("reserved")
+            codes[which] = "reserved"
         except Refusal as refusal:
-            codes.append(refusal.code)
+            codes[which] = refusal.code
 
     second = threading.Thread(target=reserve, args=(1,))
     reserve(0)

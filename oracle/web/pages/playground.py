@@ -16,6 +16,7 @@ def router(site: Site) -> APIRouter:
     def ask(request: Request, model: str | None = None) -> HTMLResponse:
         with site.reading() as connection:
             served = models.listed(connection, site.chain, "published")
+        served.sort(key=lambda model: model.made.is_base)  # what is specialised comes first
         answering = getattr(request.app.state, "front", None) is not None
         return site.page(request, "ask.html", models=served, chosen=model, answering=answering)
 
