@@ -52,38 +52,47 @@ contract EscrowProofs is Proofs {
     }
 
     /// Settlement takes no more than was signed and not yet spent, no more than is there, and moves exactly that; of a
-    /// session no more than its cap, and of nobody else anything.
+    /// session no more than its cap.
     function check_Settle_NeverExceedsTheVoucherNorTheBalance(
-        address consumer,
-        address key,
+        uint256 lane,
         uint256 cumulative,
         uint256 deadline,
         bytes32 r,
         bytes32 s,
         uint8 v
     ) external {
+        (address consumer, address key) = _lane(lane);
         svm.enableSymbolicStorage(address(escrow));
-        IInferenceEscrow.Voucher[] memory vouchers = new IInferenceEscrow.Voucher[](1);
-        vouchers[0] = IInferenceEscrow.Voucher(consumer, key, cumulative, deadline, abi.encodePacked(r, s, v));
+        IInferenceEscrow.Session memory session = escrow.sessionOf(consumer, key);
         uint256 balance = escrow.accountOf(consumer).balance;
         uint256 spent = _spent(consumer, key);
-        (bool ok, bytes memory result) = address(escrow).call(abi.encodeCall(escrow.settle, (0, vouchers)));
-        uint256 taken = ok ? abi.decode(result, (uint256)) : 0;
-        assert(taken == 0 || (taken <= balance && spent + taken <= cumulative && block.timestamp <= deadline));
-        assert(escrow.accountOf(consumer).balance == balance - taken);
-        assert(_spent(consumer, key) == spent + taken);
-        if (taken != 0 && key != consumer) {
-            IInferenceEscrow.Session memory session = escrow.sessionOf(consumer, key);
-            assert(spent + taken <= session.cap && block.timestamp <= session.expiresAt);
+        uint256 taken = _settle(consumer, key, cumulative, deadline, abi.encodePacked(r, s, v));
+        unchecked {
+            bool signed = both(taken <= balance, both(spent + taken <= cumulative, block.timestamp <= deadline));
+            bool open = both(spent + taken <= session.cap, block.timestamp <= session.expiresAt);
+            assert(either(taken == 0, both(signed, either(key == consumer, open))));
+            assert(escrow.accountOf(consumer).balance == balance - taken);
+            assert(_spent(consumer, key) == spent + taken);
         }
-        assert(till.sent() == taken && till.collected() == taken);
-        assert(taken == 0 || till.receiver() == address(till));
+        assert(both(till.sent() == taken, till.collected() == taken));
+        assert(either(taken == 0, till.receiver() == address(till)));
     }
 
-    /// Settlement touches no other account, and of the same account no other lane.
+    /// Settlement without a signature of the key takes nothing, unless the key is a wallet that vouches.
+    function check_Settle_TakesNothingUnsigned(uint256 lane, uint256 cumulative, uint256 deadline, bytes32 r, bytes32 s)
+        external
+    {
+        (address consumer, address key) = _lane(lane);
+        vm.assume(key != address(till));
+        svm.enableSymbolicStorage(address(escrow));
+        bytes32 digest = escrow.voucherDigest(consumer, key, cumulative, deadline);
+        vm.assume(ecrecover(digest, 27, r, s) != key);
+        assert(_settle(consumer, key, cumulative, deadline, abi.encodePacked(r, s, uint8(27))) == 0);
+    }
+
+    /// Settlement touches no other consumer's account and none of its sessions.
     function check_Settle_TouchesNobodyElse(
-        address consumer,
-        address key,
+        uint256 lane,
         uint256 cumulative,
         address other,
         address otherKey,
@@ -91,15 +100,35 @@ contract EscrowProofs is Proofs {
         bytes32 s,
         uint8 v
     ) external {
-        vm.assume(other != consumer || otherKey != key);
+        (address consumer, address key) = _lane(lane);
+        vm.assume(other != consumer);
         svm.enableSymbolicStorage(address(escrow));
-        IInferenceEscrow.Voucher[] memory vouchers = new IInferenceEscrow.Voucher[](1);
-        vouchers[0] = IInferenceEscrow.Voucher(consumer, key, cumulative, block.timestamp, abi.encodePacked(r, s, v));
-        uint256 balance = escrow.accountOf(other).balance;
-        uint256 spent = _spent(other, otherKey);
-        (bool ok,) = address(escrow).call(abi.encodeCall(escrow.settle, (0, vouchers)));
-        assert(_spent(other, otherKey) == spent);
-        assert((ok && other == consumer) || escrow.accountOf(other).balance == balance);
+        IInferenceEscrow.Account memory before = escrow.accountOf(other);
+        IInferenceEscrow.Session memory session = escrow.sessionOf(other, otherKey);
+        _settle(consumer, key, cumulative, block.timestamp, abi.encodePacked(r, s, v));
+        IInferenceEscrow.Account memory later = escrow.accountOf(other);
+        assert(both(later.balance == before.balance, later.spent == before.spent));
+        _requireSame(escrow.sessionOf(other, otherKey), session);
+    }
+
+    /// Settlement counts in no other lane of the same consumer: neither another session's, nor the consumer's own with a
+    /// session's voucher.
+    function check_Settle_TouchesNoOtherLane(
+        uint256 lane,
+        uint256 cumulative,
+        address otherKey,
+        bytes32 r,
+        bytes32 s,
+        uint8 v
+    ) external {
+        (address consumer, address key) = _lane(lane);
+        vm.assume(otherKey != key);
+        svm.enableSymbolicStorage(address(escrow));
+        uint256 spent = escrow.accountOf(consumer).spent;
+        IInferenceEscrow.Session memory session = escrow.sessionOf(consumer, otherKey);
+        _settle(consumer, key, cumulative, block.timestamp, abi.encodePacked(r, s, v));
+        assert(either(key == consumer, escrow.accountOf(consumer).spent == spent));
+        _requireSame(escrow.sessionOf(consumer, otherKey), session);
     }
 
     /// A withdrawal pays what was asked or what is left of it, out of its author's balance alone, once; and nothing but the
@@ -147,6 +176,27 @@ contract EscrowProofs is Proofs {
         (bool ok,) = address(escrow).call(data);
         assert(escrow.accountOf(other).balance >= balance && (ok || escrow.accountOf(other).balance == balance));
         assert(till.sent() == 0);
+    }
+
+    /// @dev Who pays and whose key signs: the consumer's own or that of a session, a key without code or a wallet that vouches
+    ///      for everything. A wallet that vouches for nothing is as good as a key.
+    function _lane(uint256 which) private view returns (address consumer, address key) {
+        key = which & 1 == 0 ? BOB : address(till);
+        consumer = which & 2 == 0 ? ALICE : key;
+    }
+
+    function _settle(address consumer, address key, uint256 cumulative, uint256 deadline, bytes memory signature)
+        private
+        returns (uint256 taken)
+    {
+        IInferenceEscrow.Voucher[] memory vouchers = new IInferenceEscrow.Voucher[](1);
+        vouchers[0] = IInferenceEscrow.Voucher(consumer, key, cumulative, deadline, signature);
+        (bool ok, bytes memory result) = address(escrow).call(abi.encodeCall(escrow.settle, (0, vouchers)));
+        if (ok) taken = abi.decode(result, (uint256));
+    }
+
+    function _requireSame(IInferenceEscrow.Session memory later, IInferenceEscrow.Session memory before) private pure {
+        assert(both(later.cap == before.cap, both(later.spent == before.spent, later.expiresAt == before.expiresAt)));
     }
 
     function _spent(address consumer, address key) private view returns (uint256) {

@@ -15,6 +15,18 @@ interface Svm {
 abstract contract Proofs {
     Svm internal constant svm = Svm(address(uint160(uint256(keccak256("svm cheat code")))));
 
+    /// @dev Two accounts that stand for any two: the contracts know accounts only as the same or different, so that what
+    ///      holds for these holds under any other names.
+    address internal constant ALICE = address(0xA11CE);
+    address internal constant BOB = address(0xB0B);
+
+    /// @dev One of the three. Each is followed on a path of its own, on which it is known who is who; an address that could
+    ///      be any would have to be told apart from every other at each read of a balance.
+    function oneOf(uint256 which, address first, address second, address third) internal pure returns (address) {
+        if (which == 0) return first;
+        return which == 1 ? second : third;
+    }
+
     function either(bool left, bool right) internal pure returns (bool result) {
         assembly ("memory-safe") {
             result := or(left, right)
@@ -27,10 +39,10 @@ abstract contract Proofs {
         }
     }
 
-    /// @dev `value` where `condition` holds, else zero.
+    /// @dev `value` where `condition` holds, else zero. By a mask: products of unknown words take solvers for ever.
     function when(bool condition, uint256 value) internal pure returns (uint256 result) {
         assembly ("memory-safe") {
-            result := mul(condition, value)
+            result := and(sub(0, condition), value)
         }
     }
 }
