@@ -79,7 +79,11 @@ contract TokenProofs is Proofs {
         _requirePaid(before.pool, later.pool, paid);
         assert(either(recipient == address(token), _isMore(later.right.balance, before.right.balance, paid)));
         assert(either(_isOneOf(account, recipient, address(token)), later.left.balance == before.left.balance));
-        assert(both(_isMore(later.left.credit, before.left.credit, paid), either(paid == 0, later.left.credit <= cumulative)));
+        assert(
+            both(
+                _isMore(later.left.credit, before.left.credit, paid), either(paid == 0, later.left.credit <= cumulative)
+            )
+        );
         assert(either(account == recipient, later.right.credit == before.right.credit));
         assert(token.told() == when(before.right.votes, paid));
         // It is refused where it cannot be paid, and for no other reason.
@@ -159,13 +163,9 @@ contract TokenProofs is Proofs {
     }
 
     /// A transfer by allowance does the same, and takes no more than was allowed.
-    function check_TransferFrom_Conserves(
-        address caller,
-        uint256 whence,
-        uint256 whither,
-        address other,
-        uint256 value
-    ) external {
+    function check_TransferFrom_Conserves(address caller, uint256 whence, uint256 whither, address other, uint256 value)
+        external
+    {
         // The token itself, whose balance is the pool, allows nobody to send for it.
         Parties memory who = Parties(whence == 0 ? address(0) : ALICE, _any(whither, BOB), other);
         if (whither == 3) who.right = who.left;
