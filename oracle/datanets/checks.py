@@ -18,7 +18,7 @@ from oracle.datanets.policy import Policy
 from oracle.datanets.screening import Screened, screen
 from oracle.datanets.secrets import secrets_in
 from oracle.datanets.verdicts import Finding, Verdict, rejected
-from oracle.datanets.words import Split, Splitter, value_of
+from oracle.datanets.words import Split, Splitter, changes, value_of
 
 _LONG_ENOUGH = 20  # words or characters from which on a share means something
 _DISTINCT_OVER = 300
@@ -134,6 +134,4 @@ class Checker:
 
 def _distinct(split: Split) -> npt.NDArray[np.int64]:
     keyed = np.sort(split.rows << np.int64(32) | split.words)
-    new = np.ones(len(keyed), bool)
-    new[1:] = keyed[1:] != keyed[:-1]
-    return np.bincount(keyed[new] >> np.int64(32), minlength=len(split))
+    return np.bincount(keyed[changes(keyed)] >> np.int64(32), minlength=len(split))

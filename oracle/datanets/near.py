@@ -15,7 +15,7 @@ import numpy.typing as npt
 from oracle.datanets.buckets import MOST, Buckets, grouped
 from oracle.datanets.nearness import compare, may_be_near, sketches
 from oracle.datanets.shingles import KEYS, Keys, bags, keys
-from oracle.datanets.words import Places, Split, Splitter, Words
+from oracle.datanets.words import Places, Split, Splitter, Words, changes
 
 CHUNK = 4096  # rows that are looked at together; results hang on it where more rows share a key than a key remembers
 
@@ -167,7 +167,8 @@ class NearIndex:
 
 
 def _unique(first: Places, second: Places) -> tuple[Places, Places]:
-    both = np.unique(first << np.int64(40) | second)
+    both = np.sort(first << np.int64(40) | second)
+    both = both[changes(both)]
     return both >> np.int64(40), both & np.int64((1 << 40) - 1)
 
 
@@ -175,10 +176,9 @@ def _inside(rows: Places, key: Keys) -> tuple[Places, Places]:
     """(row, earlier row) of the same chunk with a key in common; of each key the first few rows only."""
     flat = key[rows].ravel()
     owner = np.repeat(rows, KEYS)
-    order, ordered, begins = grouped(flat)
-    sizes = np.diff(np.append(begins, len(ordered)))
-    nth = np.arange(len(ordered)) - np.repeat(begins, sizes)
-    begin = np.repeat(begins, sizes)
+    _, order, begins = grouped(flat)
+    begin = np.repeat(begins, np.diff(np.append(begins, len(order))))
+    nth = np.arange(len(order)) - begin
     later: list[Places] = []
     earlier: list[Places] = []
     for back in range(MOST):

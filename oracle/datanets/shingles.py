@@ -12,12 +12,13 @@ import numpy as np
 import numpy.typing as npt
 from rensa import RMinHash  # type: ignore[import-untyped]
 
-from oracle.datanets.words import Places, Split, Words
+from oracle.datanets.words import Places, Split, Words, changes
 
 BANDS, PER_BAND = 20, 4
 KEYS = BANDS + 1
 _HASHES = BANDS * PER_BAND
 _SEED = 0x6F70656E  # never changes: clusters hang on it
+_AT_ONCE = 256  # rows whose hashes come as Python's numbers: so few stay in the cache, a whole chunk takes thrice as long
 
 Keys = npt.NDArray[np.uint32]
 U64 = npt.NDArray[np.uint64]
@@ -32,9 +33,7 @@ def bags(split: Split) -> Split:
     keyed = np.sort(rows << np.uint64(32) | split.words)
     # The how-manieth of its kind: the distance to where the kind begins. What a word is for does not make it another.
     plain = keyed & ~np.uint64(7)
-    new = np.ones(len(keyed), bool)
-    new[1:] = plain[1:] != plain[:-1]
-    begins = np.flatnonzero(new)
+    begins = np.flatnonzero(changes(plain))
     nth = np.arange(len(keyed)) - np.repeat(begins, np.diff(np.append(begins, len(keyed))))
     words = keyed.astype(np.uint32)
     again = nth > 0
@@ -59,9 +58,15 @@ def keys(split: Split, bag: Split) -> Keys:
 
 def signatures(split: Split) -> Keys:
     """(rows, hashes). A row without words has a signature of its own kind, which all empty rows share."""
-    shingles, starts = _shingles(split)
-    matrix = RMinHash.digest_matrix_from_flat_token_hashes(shingles, starts.astype(np.uint64), _HASHES, _SEED)
-    return np.array(matrix.to_rows(), np.uint32).reshape(len(split), _HASHES)
+    shingles, places = _shingles(split)
+    starts = places.astype(np.uint64)
+    found = np.empty((len(split), _HASHES), np.uint32)
+    for begin in range(0, len(split), _AT_ONCE):
+        cut = starts[begin : begin + _AT_ONCE + 1]
+        part = shingles[int(cut[0]) : int(cut[-1])]
+        matrix = RMinHash.digest_matrix_from_flat_token_hashes(part, cut - cut[0], _HASHES, _SEED)
+        found[begin : begin + _AT_ONCE] = matrix.to_rows()
+    return found
 
 
 def _shingles(split: Split) -> tuple[U64, Places]:

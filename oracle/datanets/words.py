@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -135,6 +136,13 @@ class Splitter:
                 values[first] = self._known[str(number).encode()]
                 gone.extend(range(first + 1, last + 1))
         return np.delete(values, gone) if gone else values
+
+
+def changes(ordered: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Where a value is another than the one before it."""
+    found = np.ones(len(ordered), bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=found[1:])
+    return found
 
 
 def value_of(word: str) -> int:
