@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from oracle.datanets.words import Split, value_of
+from oracle.datanets.wordlists import WordList
+from oracle.datanets.words import Split
 
 # phrase → its rarest word
 PHRASES = {
@@ -35,22 +34,18 @@ PHRASES = {
     "skip to main content": "skip",
     "your browser does not support": "browser",
 }
-_BY_WORD: dict[int, list[str]] = {}
-for _phrase, _word in PHRASES.items():
-    _BY_WORD.setdefault(value_of(_word) & ~7, []).append(_phrase)
-_VALUES = np.array(sorted(_BY_WORD), np.uint32)
+_RAREST = WordList(PHRASES.values())
+_BY_WORD = [[phrase for phrase, rarest in PHRASES.items() if rarest == word] for word in _RAREST.words]
 
 
 def boilerplate_in(split: Split, texts: Sequence[str]) -> dict[int, str]:
     """The first phrase of each row that has one."""
     found: dict[int, str] = {}
-    plain = split.words & ~np.uint32(7)
-    place = np.minimum(np.searchsorted(_VALUES, plain), len(_VALUES) - 1)
-    hits = np.flatnonzero(_VALUES[place] == plain)
-    for row, value in zip(split.rows[hits].tolist(), plain[hits].tolist()):
+    places, words = _RAREST.find(split.words)
+    for row, word in zip(split.rows[places].tolist(), words.tolist()):
         if row not in found:
             text = texts[row].lower()
-            phrase = next((phrase for phrase in _BY_WORD[value] if phrase in text), None)
+            phrase = next((phrase for phrase in _BY_WORD[word] if phrase in text), None)
             if phrase is not None:
                 found[row] = phrase
     return found

@@ -18,7 +18,8 @@ from oracle.datanets.policy import Policy
 from oracle.datanets.screening import Screened, screen
 from oracle.datanets.secrets import secrets_in
 from oracle.datanets.verdicts import Finding, Verdict, rejected
-from oracle.datanets.words import Split, Splitter, changes, value_of
+from oracle.datanets.wordlists import WordList
+from oracle.datanets.words import Split, Splitter, changes
 
 _LONG_ENOUGH = 20  # words or characters from which on a share means something
 _DISTINCT_OVER = 300
@@ -39,8 +40,7 @@ class Checker:
     def __init__(self, policy: Policy, kind: Kind) -> None:
         self._policy, self._kind = policy, kind
         self._splitter = Splitter()
-        self._toxic = {np.uint32(value_of(word) & ~7): word for word in policy.toxic_words}
-        self._toxic_values = np.array(sorted(self._toxic), np.uint32)
+        self._toxic = WordList(policy.toxic_words)
 
     def alone(self, texts: Sequence[str]) -> tuple[dict[int, Finding], Split]:
         """Without looking at other rows: what a contributor's own machine can tell as well."""
@@ -58,8 +58,7 @@ class Checker:
         for row in np.flatnonzero(screened.personal).tolist():
             for rule, what in personal_in(texts[row]):
                 self._note(found, row, rule, "personal_data", what)
-        if len(self._toxic_values):
-            self._word_list(split, found)
+        self._word_list(split, found)
         if self._policy.languages:
             obvious = obvious_language(split, self._policy.languages)
             for row in np.flatnonzero(~obvious).tolist():
@@ -117,10 +116,9 @@ class Checker:
             self._note(found, row, "boilerplate", "boilerplate", phrase)
 
     def _word_list(self, split: Split, found: dict[int, Finding]) -> None:
-        plain = split.words & ~np.uint32(7)
-        hits = np.flatnonzero(np.isin(plain, self._toxic_values))
-        for row, value in zip(split.rows[hits].tolist(), plain[hits]):
-            self._note(found, row, "toxic", "toxic", self._toxic[value])
+        places, words = self._toxic.find(split.words)
+        for row, word in zip(split.rows[places].tolist(), words.tolist()):
+            self._note(found, row, "toxic", "toxic", self._toxic.words[word])
 
     def _language(self, row: int, text: str, found: dict[int, Finding]) -> None:
         code, sure = language_of(text)

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oracle.datanets.words import Split, value_of
+from oracle.datanets.wordlists import WordList
+from oracle.datanets.words import Split
 
 _READ = 160  # characters; more makes it slower, not surer
 _ENOUGH = 3  # small words of one language, and three times as many as of any other
@@ -43,11 +44,9 @@ def language_of(text: str) -> tuple[str, int]:
 
 def obvious_language(split: Split, languages: Sequence[str]) -> npt.NDArray[np.bool_]:
     """Which rows are plainly in one of these languages."""
-    values, owners, names = _small_words()
-    plain = split.words & ~np.uint32(7)
-    place = np.minimum(np.searchsorted(values, plain), len(values) - 1)
-    hit = np.flatnonzero(values[place] == plain)
-    counts = np.bincount(split.rows[hit] * len(names) + owners[place[hit]], minlength=len(split) * len(names))
+    small, owners, names = _small_words()
+    places, words = small.find(split.words)
+    counts = np.bincount(split.rows[places] * len(names) + owners[words], minlength=len(split) * len(names))
     counts = counts.reshape(len(split), len(names))
     best = counts.argmax(axis=1)
     most = counts.max(axis=1)
@@ -58,15 +57,15 @@ def obvious_language(split: Split, languages: Sequence[str]) -> npt.NDArray[np.b
 
 
 @cache
-def _small_words() -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64], tuple[str, ...]]:
-    """Words of one language alone, sorted by value; whose each is; the languages."""
+def _small_words() -> tuple[WordList, npt.NDArray[np.int64], tuple[str, ...]]:
+    """Words of one language alone; whose each is; the languages."""
     names = tuple(_SMALL_WORDS)
-    owners: dict[int, set[int]] = {}
+    owners: dict[str, set[int]] = {}
     for at, words in enumerate(_SMALL_WORDS.values()):
         for word in words.split():
-            owners.setdefault(value_of(word) & ~7, set()).add(at)
-    alone = sorted((value, whose.pop()) for value, whose in owners.items() if len(whose) == 1)
-    return np.array([value for value, _ in alone], np.uint32), np.array([at for _, at in alone], np.int64), names
+            owners.setdefault(word, set()).add(at)
+    small = WordList(word for word, whose in owners.items() if len(whose) == 1)
+    return small, np.array([owners[word].pop() for word in small.words], np.int64), names
 
 
 @cache

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oracle.datanets.buckets import MOST, Buckets, grouped
-from oracle.datanets.nearness import compare, may_be_near, sketches
+from oracle.datanets.nearness import PARTS, compare, may_be_near, sketches
 from oracle.datanets.shingles import KEYS, Keys, bags, keys
 from oracle.datanets.words import Places, Split, Splitter, Words, changes
 
@@ -75,7 +75,7 @@ class NearIndex:
         self._words = _Grown(np.uint32)
         self._starts = _Grown(np.int64)
         self._starts.extend(np.zeros(1, np.int64))
-        self._sketches = _Grown(np.uint64, 4)
+        self._sketches = _Grown(np.uint64, PARTS)
         self.founders = 0
 
     @property

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from oracle.datanets.words import NAME, NUMBER, Places, Split, Words
+from oracle.datanets.words import NAME, NUMBER, Places, Split, Words, plain
 
 Flags = npt.NDArray[np.bool_]
 Sketches = npt.NDArray[np.uint64]
 _PAIRS = 1 << 14  # compared at once
-_PARTS = 4  # of a sketch
+PARTS = 4  # of a sketch, 64 bits each
 
 
 @dataclass(frozen=True)
@@ -31,16 +31,9 @@ class Compared:
 def sketches(bag: Split) -> Sketches:
     """Each row's words as bits in 256. The bits in which two sketches differ are at most the words in which the rows
     do."""
-    made = np.zeros((len(bag), _PARTS), np.uint64)
-    filled = np.flatnonzero(bag.counts)
-    if not len(filled):
-        return made
-    spread = (bag.words & ~np.uint32(7)) * np.uint32(0x9E3779B1) >> np.uint32(24)
-    bits = np.uint64(1) << (spread & np.uint32(63)).astype(np.uint64)
-    part = spread >> np.uint32(6)
-    for at in range(_PARTS):
-        made[filled, at] = np.bitwise_or.reduceat(np.where(part == at, bits, np.uint64(0)), bag.starts[:-1][filled])
-    return made
+    bits = np.zeros((len(bag), 64 * PARTS), bool)
+    bits[bag.rows, plain(bag.words) * np.uint32(0x9E3779B1) >> np.uint32(24)] = True
+    return np.packbits(bits, axis=1).view(np.uint64)
 
 
 def may_be_near(left: Sketches, left_counts: Places, right: Sketches, right_counts: Places, share: int) -> Flags:

@@ -31,7 +31,7 @@ for _byte in b"\t\n":
 _CLASS[0x20] = _SPACE
 _CLASS[0x40] = _AT
 
-_TELLING = (b"passw", b"secret", b"api_key", b"apikey", b"api-key", b"token", b"private key", b"seed")
+_TELLING = (b"passw", b"secret", b"api_key", b"apikey", b"api-key", b"token", b"private key")
 # What UTF-8 looks like after it was read as Latin-1 and written again, and what decoders put where they gave up.
 _DAMAGE = (b"\xef\xbf\xbd", b"\xc3\x83\xc2", b"\xc3\xa2\xe2\x82\xac", b"\xc3\x82\xc2")
 
@@ -58,11 +58,8 @@ def screen(texts: Sequence[str]) -> Screened:
     starts = np.zeros(len(texts) + 1, np.int64)
     np.cumsum(lengths + 1, out=starts[1:])
     kinds = _CLASS[content]
-    # Digits between one letter (or end of a row) and the next.
-    apart = np.flatnonzero((kinds == _LETTER) | (content == 0x0A))
-    digits = np.diff(np.cumsum(kinds == _DIGIT)[apart], prepend=0)
     personal = np.zeros(len(texts), bool)
-    personal[_rows(apart[digits >= _DIGITS], starts)] = True
+    personal[_rows(_numbers(content, kinds), starts)] = True
     ats = _rows(np.flatnonzero(kinds == _AT), starts)
     personal[ats] = True
     personal |= np.add.reduceat(content == 0x3A, starts[:-1], dtype=np.int64) >= _COLONS
@@ -80,6 +77,17 @@ def screen(texts: Sequence[str]) -> Screened:
     for bad in () if joined.isascii() else _DAMAGE:
         damaged[_rows(_found(joined, bad), starts)] = True
     return Screened(keys, personal, damaged, lengths, _entropy(content, lengths))
+
+
+def _numbers(content: Bytes, kinds: Bytes) -> Places:
+    """Where as many digits end as a phone number has at least, without a letter or the end of a row between them."""
+    digits = np.flatnonzero(kinds == _DIGIT)
+    if not len(digits):
+        return digits
+    apart = np.logical_or.reduceat((kinds == _LETTER) | (content == 0x0A), digits)  # from the next digit
+    number = np.zeros(len(digits), np.int64)
+    np.cumsum(apart[:-1], out=number[1:])
+    return digits[_DIGITS - 1 :][number[_DIGITS - 1 :] == number[: 1 - _DIGITS]]
 
 
 def _found(joined: bytes, word: bytes) -> Places:

@@ -53,14 +53,15 @@ def secrets_in(text: str) -> Iterator[tuple[str, str]]:
     if "PRIVATE KEY" in text:
         for found in _PRIVATE.finditer(text):
             yield "private_key", (found.group(1).strip() or "PEM") + " private key"
-    for found in _HEX_KEY.finditer(text):
+    folded = text.casefold()
+    for found in _HEX_KEY.finditer(text) if "key" in folded or "seed" in folded else ():
         if _is_random(found.group(1), 3.0):
             yield "private_key", "64 hexadecimal digits"
     if any(beginning in text for beginning in _BEGINNINGS):
         for found in _ANY.finditer(text):
             if _is_random(found.group(), 2.8):
                 yield "secret", _NAMES[int((found.lastgroup or "g0")[1:])]
-    if not _TELLING.search(text):
+    if not ("=" in text or ":" in text) or not _TELLING.search(text):
         return
     for found in _ASSIGNED.finditer(text):
         value = found.group(1)

@@ -8,6 +8,8 @@ keys, and no key remembers more than its first few rows.
 
 from __future__ import annotations
 
+from struct import Struct
+
 import numpy as np
 import numpy.typing as npt
 from rensa import RMinHash  # type: ignore[import-untyped]
@@ -18,7 +20,8 @@ BANDS, PER_BAND = 20, 4
 KEYS = BANDS + 1
 _HASHES = BANDS * PER_BAND
 _SEED = 0x6F70656E  # never changes: clusters hang on it
-_AT_ONCE = 256  # rows whose hashes come as Python's numbers: so few stay in the cache, a whole chunk takes thrice as long
+_AT_ONCE = 256  # rows whose hashes become Python's numbers: these stay in the cache, those of a chunk would not
+_PACKED = Struct(f"={_HASHES}I")
 
 Keys = npt.NDArray[np.uint32]
 U64 = npt.NDArray[np.uint64]
@@ -65,7 +68,8 @@ def signatures(split: Split) -> Keys:
         cut = starts[begin : begin + _AT_ONCE + 1]
         part = shingles[int(cut[0]) : int(cut[-1])]
         matrix = RMinHash.digest_matrix_from_flat_token_hashes(part, cut - cut[0], _HASHES, _SEED)
-        found[begin : begin + _AT_ONCE] = matrix.to_rows()
+        rows = b"".join([_PACKED.pack(*row) for row in matrix.to_rows()])
+        found[begin : begin + _AT_ONCE] = np.frombuffer(rows, np.uint32).reshape(-1, _HASHES)
     return found
 
 

@@ -138,6 +138,11 @@ class Splitter:
         return np.delete(values, gone) if gone else values
 
 
+def plain(words: Words) -> Words:
+    """Without what a word is for."""
+    return words & ~np.uint32(_FLAGS)
+
+
 def changes(ordered: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Where a value is another than the one before it."""
     found = np.ones(len(ordered), bool)
