@@ -7,13 +7,13 @@ from typing import Any, BinaryIO
 
 from oracle.datanets.canonical import canonical, row_hash
 from oracle.datanets.formats import Format, recognise
-from oracle.datanets.kinds import Kind, Shape
+from oracle.datanets.kinds import Kind
 from oracle.datanets.limits import DEFAULT, Limits
 from oracle.datanets.reading_json import read_json, read_jsonl
 from oracle.datanets.reading_tables import read_csv, read_parquet
 from oracle.datanets.reading_text import read_text
 from oracle.datanets.records import Batch, Raw
-from oracle.datanets.shapes import BadRow, normal, shape_of, text_of
+from oracle.datanets.shapes import BadRow, Normaliser, text_of
 from oracle.datanets.verdicts import Fault
 from oracle.types import RowHash
 
@@ -49,18 +49,13 @@ def read(
 
 def normalise(found: Iterable[Raw | Fault], kind: Kind) -> Iterator[Batch]:
     batch, size = _Growing(), 0
-    shape: Shape | None = None
-    keys: frozenset[str] = frozenset()
+    normal = Normaliser(kind)
     for item in found:
         if type(item) is Fault:
             batch.faults.append(item)
         elif type(item) is Raw:
-            values = item.values
             try:
-                # Rows of one file mostly have the same keys, and then the same shape.
-                if shape is None or values.keys() != keys:
-                    shape, keys = shape_of(values, kind), frozenset(values)
-                row = normal(values, shape)
+                row = normal(item.values)
                 content = canonical(row)
             except BadRow as bad:
                 batch.faults.append(Fault(item.line, bad.code, bad.detail))

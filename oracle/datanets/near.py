@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oracle.datanets.buckets import MOST, Buckets, grouped
-from oracle.datanets.nearness import PARTS, compare, may_be_near, sketches
+from oracle.datanets.nearness import PARTS, Side, compare, sketches
 from oracle.datanets.shingles import KEYS, Keys, bags, keys
 from oracle.datanets.words import Places, Split, Splitter, Words, changes
 
@@ -124,24 +124,18 @@ class NearIndex:
         self, rows: Places, key: Keys, bag: Split, asked: Places, found: Places
     ) -> tuple[Places, Places, Places, npt.NDArray[np.bool_]]:
         """(row, founder, share, facts differ); founders inside the chunk are negative: −1 − row."""
-        held = Split(self._words.values, self._starts.values)  # type: ignore[arg-type]
-        sketch, counts = sketches(bag), bag.counts
-        old = _unique(rows[asked // KEYS], found)
-        theirs: npt.NDArray[np.uint64] = self._sketches.values[old[1]]  # type: ignore[assignment]
-        sizes = held.starts[old[1] + 1] - held.starts[old[1]]
-        likely = may_be_near(sketch[old[0]], counts[old[0]], theirs, sizes, self._share)
-        old = old[0][likely], old[1][likely]
-        first = compare(bag, old[0], held, old[1])
-        new = _inside(rows, key)
-        likely = may_be_near(sketch[new[0]], counts[new[0]], sketch[new[1]], counts[new[1]], self._share)
-        new = new[0][likely], new[1][likely]
-        second = compare(bag, new[0], bag, new[1])
-        row = np.concatenate([old[0], new[0]])
-        founder = np.concatenate([old[1], -1 - new[1]])
-        share = np.concatenate([first.share, second.share])
-        differ = np.concatenate([first.differ, second.differ])
-        near = share >= self._share
-        return row[near], founder[near], share[near], differ[near]
+        held = Side(Split(self._words.values, self._starts.values), self._sketches.values)  # type: ignore[arg-type]
+        here = Side(bag, sketches(bag))
+        row, founder = _unique(rows[asked // KEYS], found)
+        old = compare(here, row, held, founder, self._share)
+        row, earlier = _inside(rows, key)
+        new = compare(here, row, here, earlier, self._share)
+        return (
+            np.concatenate([old.left, new.left]),
+            np.concatenate([old.right, -1 - new.right]),
+            np.concatenate([old.share, new.share]),
+            np.concatenate([old.differ, new.differ]),
+        )
 
     def _resolve(
         self, rows: Places, row: Places, founder: Places, share: Places, differ: npt.NDArray[np.bool_]

@@ -21,9 +21,19 @@ PARTS = 4  # of a sketch, 64 bits each
 
 
 @dataclass(frozen=True)
-class Compared:
-    """For each pair: how much of their words they share (of 1000), and whether their facts differ."""
+class Side:
+    """Rows to compare: their bags (sorted, nothing twice) and their sketches."""
 
+    bags: Split
+    sketches: Sketches
+
+
+@dataclass(frozen=True)
+class Compared:
+    """For each pair: its rows, how much of their words they share (of 1000), and whether their facts differ."""
+
+    left: Places
+    right: Places
     share: npt.NDArray[np.int64]
     differ: Flags
 
@@ -36,21 +46,28 @@ def sketches(bag: Split) -> Sketches:
     return np.packbits(bits, axis=1).view(np.uint64)
 
 
-def may_be_near(left: Sketches, left_counts: Places, right: Sketches, right_counts: Places, share: int) -> Flags:
-    """Rules out pairs that cannot reach the share, at a twentieth of the cost of comparing them."""
-    apart = np.bitwise_count(left ^ right).sum(axis=1, dtype=np.int64)
-    found: Flags = 1000 * apart <= (1000 - share) * (left_counts + right_counts)
-    return found
-
-
-def compare(left: Split, left_rows: Places, right: Split, right_rows: Places) -> Compared:
-    """Row by row; both sides hold bags (sorted, nothing twice)."""
+def compare(left: Side, left_rows: Places, right: Side, right_rows: Places, least: int) -> Compared:
+    """Which of these pairs share at least so much."""
+    left_rows, right_rows = _likely(left, left_rows, right, right_rows, least)
     shares = np.empty(len(left_rows), np.int64)
     differ = np.empty(len(left_rows), bool)
     for begin in range(0, len(left_rows), _PAIRS):
         part = slice(begin, begin + _PAIRS)
-        shares[part], differ[part] = _compare(left, left_rows[part], right, right_rows[part])
-    return Compared(shares, differ)
+        shares[part], differ[part] = _compare(left.bags, left_rows[part], right.bags, right_rows[part])
+    near = shares >= least
+    return Compared(left_rows[near], right_rows[near], shares[near], differ[near])
+
+
+def _likely(left: Side, left_rows: Places, right: Side, right_rows: Places, least: int) -> tuple[Places, Places]:
+    """Rules out pairs that cannot reach the share, first by their lengths, then by their sketches: at a twentieth of
+    the cost of comparing them."""
+    mine, other = left.bags.sizes(left_rows), right.bags.sizes(right_rows)
+    most = (1000 - least) * (mine + other)
+    close = np.flatnonzero(1000 * np.abs(mine - other) <= most)
+    left_rows, right_rows = left_rows[close], right_rows[close]
+    apart = np.bitwise_count(left.sketches[left_rows] ^ right.sketches[right_rows]).sum(axis=1, dtype=np.int64)
+    likely = 1000 * apart <= most[close]
+    return left_rows[likely], right_rows[likely]
 
 
 def _compare(
@@ -83,7 +100,7 @@ def _compare(
 
 def _gather(side: Split, rows: Places) -> tuple[Words, Places]:
     """The words of these rows one after another, and which pair each belongs to."""
-    counts = side.starts[rows + 1] - side.starts[rows]
+    counts = side.sizes(rows)
     pair = np.repeat(np.arange(len(rows)), counts)
     offsets = np.cumsum(counts) - counts
     at = np.arange(len(pair)) - np.repeat(offsets, counts) + np.repeat(side.starts[rows], counts)

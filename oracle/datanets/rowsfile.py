@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+import orjson
+
 from oracle.datanets.canonical import canonical
 from oracle.datanets.collecting import erased_line, hash_of_line
 from oracle.datanets.kinds import Kind
 from oracle.datanets.lines import lines
 from oracle.datanets.near import CHUNK
-from oracle.datanets.parsing import parse
-from oracle.datanets.shapes import BadRow, normal, shape_of, text_of
+from oracle.datanets.shapes import BadRow, Normaliser, text_of
 from oracle.types import RowHash
 
 
@@ -43,20 +44,25 @@ def chunks_of(content: BinaryIO, kind: Kind, longest: int, skip: int = 0) -> Ite
 
 
 def _chunk(first: int, held: list[bytes], kind: Kind) -> Rows:
-    hashes, texts, bad, erased = [], [], [], []
+    made, normal = Rows(first, [], [], [], []), Normaliser(kind)
     for at, line in enumerate(held):
         hash_ = hash_of_line(line)
-        hashes.append(hash_)
-        try:
-            row = parse(line)
-            if line == erased_line(hash_):
-                erased.append(at)
-                texts.append("")
-                continue
-            if canonical(normal(row, shape_of(row, kind))) != line:
-                bad.append(at)
-            texts.append(text_of(row))
-        except (BadRow, TypeError, KeyError):
-            bad.append(at)
-            texts.append("")
-    return Rows(first, hashes, texts, bad, erased)
+        text = _text(line, normal)
+        if text is None:
+            (made.erased if line == erased_line(hash_) else made.bad).append(at)
+        made.hashes.append(hash_)
+        made.texts.append(text or "")
+    return made
+
+
+def _text(line: bytes, normal: Normaliser) -> str | None:
+    """None where the line is not the canonical form of a row. Such a form holds no key twice and no bomb of brackets,
+    so that nobody has to look for them."""
+    try:
+        row = orjson.loads(line)
+        if type(row) is not dict:
+            return None
+        made = normal(row)
+        return text_of(made) if canonical(made) == line else None
+    except (orjson.JSONDecodeError, BadRow, TypeError, KeyError):
+        return None

@@ -87,7 +87,8 @@ def _numbers(content: Bytes, kinds: Bytes) -> Places:
     apart = np.logical_or.reduceat((kinds == _LETTER) | (content == 0x0A), digits)  # from the next digit
     number = np.zeros(len(digits), np.int64)
     np.cumsum(apart[:-1], out=number[1:])
-    return digits[_DIGITS - 1 :][number[_DIGITS - 1 :] == number[: 1 - _DIGITS]]
+    found: Places = digits[_DIGITS - 1 :][number[_DIGITS - 1 :] == number[: 1 - _DIGITS]]
+    return found
 
 
 def _found(joined: bytes, word: bytes) -> Places:

@@ -70,9 +70,21 @@ def shape_of(keys: Mapping[str, Any], kind: Kind) -> Shape:
     return shape
 
 
-def normal(row: Mapping[str, Any], shape: Shape) -> Row:
-    """The normal form; raises BadRow."""
-    return _NORMAL[shape](row)
+class Normaliser:
+    """The normal form of one row after another of a file: most have the keys of the one before, and so its shape."""
+
+    def __init__(self, kind: Kind) -> None:
+        self._kind = kind
+        self._keys: frozenset[str] = frozenset()
+        self._shape: Shape | None = None
+
+    def __call__(self, row: Mapping[str, Any]) -> Row:
+        """Raises BadRow."""
+        shape = self._shape
+        if shape is None or row.keys() != self._keys:
+            shape = shape_of(row, self._kind)
+            self._shape, self._keys = shape, frozenset(row)
+        return _NORMAL[shape](row)
 
 
 def text_of(row: Mapping[str, Any]) -> str:

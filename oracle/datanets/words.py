@@ -67,6 +67,10 @@ class Split:
     def counts(self) -> Places:
         return np.diff(self.starts)
 
+    def sizes(self, rows: Places) -> Places:
+        """How many words each of these rows has."""
+        return self.starts[rows + 1] - self.starts[rows]
+
     @property
     def rows(self) -> Places:
         """The row of each word."""

@@ -15,7 +15,7 @@ from oracle.datanets.calls import Terms, checksummed, extend, relayed
 from oracle.datanets.canonical import canonical, clean, row_hash
 from oracle.datanets.kinds import KIND_BY_WORD
 from oracle.datanets.merkle import NotInTree, RowTree, proves, row_leaf, rows_root
-from oracle.datanets.shapes import BadRow, normal, shape_of
+from oracle.datanets.shapes import BadRow, Normaliser
 from oracle.types import Address, DatanetId, Hash32, RowHash
 
 VECTORS = Path(__file__).resolve().parents[2] / "vectors"
@@ -25,8 +25,7 @@ OWNER = Address(HASHES["signer"])
 
 
 def row(content: dict[str, Any], kind: str) -> bytes:
-    named = KIND_BY_WORD[kind]
-    return canonical(normal(content, shape_of(content, named)))
+    return canonical(Normaliser(KIND_BY_WORD[kind])(content))
 
 
 @pytest.mark.parametrize("vector", ROWS["rows"], ids=lambda vector: vector["what"])
