@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from oracle.datanets.tokens import Tokens
+
 Words = npt.NDArray[np.uint32]
 Places = npt.NDArray[np.int64]
 
@@ -96,9 +98,9 @@ class Splitter:
         joined = " \x1e ".join([text if text.isascii() else _spread(text) for text in texts])
         if joined.count("\x1e") != len(texts) - 1:  # somebody put the separator into a text
             joined = " \x1e ".join([_spread(text.replace("\x1e", " ")) for text in texts])
-        spaced = joined.encode("utf-8", "surrogatepass").translate(_SPACED)
-        tokens = spaced.replace(_END, b" \x1f ").split()
-        values = np.fromiter(map(self._known.__getitem__, tokens), np.uint32, len(tokens))
+        spaced = f" {joined} ".encode("utf-8", "surrogatepass").translate(_SPACED)
+        tokens = Tokens(spaced.replace(_END, b" \x1f "))
+        values = tokens.values(self._known.__getitem__)
         marks = np.flatnonzero(values == _MARK_VALUE)
         if len(marks) != max(len(texts) - 1, 0):
             raise AssertionError("rows and separators do not match")
@@ -116,7 +118,7 @@ class Splitter:
         starts[-1] = len(values) - len(marks)
         return Split(values[values != _MARK_VALUE], starts)
 
-    def _numbers(self, values: Words, tokens: list[bytes]) -> Words:
+    def _numbers(self, values: Words, tokens: Tokens) -> Words:
         """Numbers that are written in several words become one: "two hundred and five", "1,000", "1 000"."""
         part = np.flatnonzero(values & _PART)
         follows = np.flatnonzero(np.diff(part) <= 2)  # next to each other, or with an "and" between
