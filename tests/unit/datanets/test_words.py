@@ -37,6 +37,8 @@ def test_word_list__in_any_rows__then_finds_each_place_of_each_word(texts: list[
     found = {(place, looked_for.words[word]) for place, word in zip(places.tolist(), which.tolist(), strict=True)}
     values = (split.words & ~np.uint32(7)).tolist()
     assert found == {(at, word) for at, value in enumerate(values) for word in wanted if value_of(word) & ~7 == value}
+    neighbours = np.array([value_of(word) ^ 8 for word in wanted], np.uint32)
+    assert looked_for.find(neighbours)[0].tolist() == []
 
 
 @given(st.lists(NUMBERED, min_size=1, max_size=6))
