@@ -39,7 +39,7 @@ def maximal(rows: list[list[int]], answer: list[int], shortest: int) -> set[tupl
 @given(
     rows=st.lists(st.lists(st.integers(0, 5), max_size=12), min_size=1, max_size=8),
     answer=st.lists(st.integers(0, 5), min_size=1, max_size=15),
-    others=st.sampled_from([0, 0, 300, 70_000]),
+    others=st.sampled_from([0, 300, 70_000]),
 )
 def test_spans__of_any_answer__then_they_are_those_of_brute_force(
     tmp_path_factory: pytest.TempPathFactory, rows: list[list[int]], answer: list[int], others: int
