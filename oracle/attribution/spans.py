@@ -6,7 +6,6 @@ memorised would earn by it.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import mmap
@@ -19,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from oracle.attribution.digests import check_file, digest_of_file
 from oracle.attribution.errors import AttributionError, CorruptShard, MissingShard
 from oracle.attribution.shortcodes import NOWHERE, WALL, short_codes, written
 
@@ -48,17 +48,14 @@ class SpanIndex:
         file = folder / "spans.json"
         if not file.exists():
             raise MissingShard(f"{folder} holds no span index: build it with build_spans")
-        self.config = json.loads(file.read_text(encoding="utf-8"))
-        if self.config["format"] != FORMAT:
-            raise CorruptShard(f"{file} has format {self.config['format']}, and {FORMAT} is read: build it again")
-        for name in FILES:
-            found = folder / name
-            if not found.exists():
-                raise MissingShard(f"{found} is missing: build the span index again")
-            if found.stat().st_size != self.config["bytes"][name]:
-                raise CorruptShard(
-                    f"{found} has {found.stat().st_size} bytes, not {self.config['bytes'][name]}: build it again"
-                )
+        try:
+            config = json.loads(file.read_text(encoding="utf-8"))
+            if config["format"] != FORMAT:
+                raise CorruptShard(f"{file} has format {config['format']}, and {FORMAT} is read: build it again")
+            for name in FILES:
+                check_file(folder / name, config["sha256"][name])
+        except (ValueError, KeyError, TypeError) as error:
+            raise CorruptShard(f"{file} is not a span index's description: {error}") from error
         self._text = _mapped(folder / "text.bin")
         self._suffixes = memoryview(_mapped(folder / "suffixes.bin")).cast("i")
         self._starts = np.load(folder / "starts.npy")
@@ -180,8 +177,7 @@ def build_spans(folder: Path, rows: Iterable[Sequence[int]], vocabulary: int) ->
         "format": FORMAT,
         "rows": len(row_lengths),
         "tokens": int(counts.sum()),
-        "sha256": hashlib.sha256(text).hexdigest(),
-        "bytes": {name: (folder / name).stat().st_size for name in FILES},
+        "sha256": {name: digest_of_file(folder / name) for name in FILES},
     }
     (folder / "spans.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 

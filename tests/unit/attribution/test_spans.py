@@ -94,16 +94,30 @@ def test_alike__of_any_tokens__then_it_is_bm25(
     assert all(value == pytest.approx(by_hand(rows[row])) for row, value in found)
 
 
-def test_span_index__when_a_file_is_missing_or_cut__then_it_says_which(tmp_path: Path) -> None:
-    with pytest.raises(MissingShard, match="holds no span index"):
+def test_span_index__when_there_is_none__then_it_says_how_one_is_built(tmp_path: Path) -> None:
+    with pytest.raises(MissingShard, match="holds no span index: build it with build_spans"):
         SpanIndex(tmp_path)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_span_index__when_a_file_is_missing_cut_or_other_by_one_bit__then_it_says_which(
+    tmp_path: Path, name: str
+) -> None:
     build_spans(tmp_path, [[1, 2, 3]], 10)
-    text = tmp_path / "text.bin"
-    text.write_bytes(text.read_bytes()[:-2])
-    with pytest.raises(CorruptShard, match=r"text\.bin"):
+    content = (tmp_path / name).read_bytes()
+    for wrong in (content[:-2], content[:-1] + bytes([content[-1] ^ 1])):
+        (tmp_path / name).write_bytes(wrong)
+        with pytest.raises(CorruptShard, match=f"{name} is not what was written"):
+            SpanIndex(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(MissingShard, match=f"{name} is missing"):
         SpanIndex(tmp_path)
-    text.unlink()
-    with pytest.raises(MissingShard, match=r"text\.bin"):
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"format": 3}', '{"format": 3, "sha256": {}}'])
+def test_span_index__when_its_description_is_something_else__then_it_says_so(tmp_path: Path, content: str) -> None:
+    (tmp_path / "spans.json").write_text(content, encoding="utf-8")
+    with pytest.raises(CorruptShard, match=r"spans\.json is not a span index's description"):
         SpanIndex(tmp_path)
 
 
