@@ -102,7 +102,8 @@ def shoot_states(states: dict[str, Callable[..., Any]], out: Path, only: str, *w
             if only not in name:
                 continue
             with state(*where, **options) as page:
-                page.screenshot(path=out / f"live-{name}.{look}.png", full_page=True)
+                whole = not page.locator("dialog[open]").count()  # a dialog lies over what one sees
+                page.screenshot(path=out / f"live-{name}.{look}.png", full_page=whole)
             count += 1
     return count
 

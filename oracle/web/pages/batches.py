@@ -21,7 +21,7 @@ from oracle.types import Address, Cid, Hash32
 from oracle.web.asked import Number
 from oracle.web.plots import Bar
 from oracle.web.site import NotHere, Site
-from oracle.web.words import short
+from oracle.web.words import padded, short
 
 LIFE = (State.OPEN, State.CLOSED, State.PUBLISHED, State.ATTESTED, State.POSTED, State.ACTIVE)
 MEANS = {
@@ -142,7 +142,7 @@ def _read(site: Site, name: Cid) -> Summary:
             if amount
         ],
         [
-            Bar.of(Address(who), amount, f"{short(amount)} OPEN")
+            Bar.of(Address(who), amount, f"{padded(amount)} OPEN")
             for who, amount in sorted(balances, key=lambda one: -one[1])[:_TOP]
         ],
     )
