@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
+from fixtures.accessible import faults
 from fixtures.browser import Wallet, chromium, connect, opened
 from fixtures.chain import sender_on, signer_for_tests
-from fixtures.live_states import ask, attribute
+from fixtures.live_states import ASK_STATES, ask, attribute
 from fixtures.shop import Shop, running_shop
 from fixtures.suite import running_suite
 from fixtures.village import ADA, OPEN
@@ -95,3 +96,12 @@ def test_ask__of_a_paid_model_with_a_key_from_the_wallet__then_the_cap_pays(shop
     with shop.database.reading() as connection:
         found = browsing.newest_receipts(connection, CHAIN, 1)[0].receipt
     assert (found.consumer, found.fee > 0, found.key != ADA) == (ADA, True, True)
+
+
+@pytest.mark.parametrize("state", ASK_STATES)
+def test_ask__while_an_answer_comes_and_once_it_is_there__then_axe_finds_nothing_and_nothing_sticks_out(
+    shop: Shop, browser: Browser, state: str
+) -> None:
+    look = {"color_scheme": "dark", "viewport": {"width": 360, "height": 800}, "bypass_csp": True}
+    with ASK_STATES[state](shop, browser, **look) as page:
+        assert faults(page, state) == []
