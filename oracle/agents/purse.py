@@ -15,6 +15,12 @@ from oracle.types import Address, ChainId, Wei
 OPEN = 10**18
 
 
+def in_open(wei: str | int) -> str:
+    """Exactly, without a float."""
+    whole, rest = divmod(int(wei), OPEN)
+    return f"{whole}.{rest:018d}".rstrip("0").rstrip(".") if rest else str(whole)
+
+
 class OverTheCap(OverLimit):
     """The call may cost more than is left."""
 
@@ -65,7 +71,7 @@ class VoucherPurse:
             signed = sums(total, total + most, self.cap)
         except OverLimit:
             raise OverTheCap(
-                f"the call may cost {most / OPEN:g} OPEN, and {total / OPEN:g} of the cap of {self.cap / OPEN:g} are"
+                f"the call may cost {in_open(most)} OPEN, and {in_open(total)} of the cap of {in_open(self.cap)} are"
                 " spent; ask for fewer tokens, or have the person raise the cap"
             ) from None
         return self.wallet.lane(chain, escrow).header(*signed)
@@ -78,7 +84,7 @@ class NoPurse:
     async def headers(self, most: Wei) -> dict[str, str]:
         if most:
             raise OverTheCap(
-                f"the call may cost {most / OPEN:g} OPEN, and nothing is there to pay with: start openledger mcp with"
+                f"the call may cost {in_open(most)} OPEN, and nothing is there to pay with: start openledger mcp with"
                 " --api-key-file or --keystore"
             )
         return {}

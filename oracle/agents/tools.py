@@ -11,7 +11,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 
 from oracle import __version__
 from oracle.agents.calling import Api
-from oracle.agents.purse import OPEN, Purse
+from oracle.agents.purse import OPEN, Purse, in_open
 from oracle.client.receipts import Check, Heard, checks
 from oracle.errors import NeedsPerson, OpenLedgerError
 from oracle.types import Address, ChainId, Wei
@@ -38,7 +38,7 @@ class Tools:
         return {
             "models": [
                 {name: each[name] for name in shown if name in each}
-                | {"price_in_open_per_1000_tokens": {k: _open(v) for k, v in each["price_per_1000"].items()}}
+                | {"price_in_open_per_1000_tokens": {k: in_open(v) for k, v in each["price_per_1000"].items()}}
                 for each in found["data"]
             ]
         }
@@ -46,7 +46,7 @@ class Tools:
     async def quote(self, model: str, question: str, system: str = "", max_tokens: int = 256) -> dict[str, Any]:
         """What a question would cost at most, before it is asked. Charges nothing."""
         told = await self._asked(self._api.post("/quote", _body(model, question, system, max_tokens)))
-        return told | {"most_in_open": _open(told["most"]), "least_in_open": _open(told["least"])}
+        return told | {"most_in_open": in_open(told["most"]), "least_in_open": in_open(told["least"])}
 
     async def infer(
         self,
@@ -81,7 +81,7 @@ class Tools:
             "finish_reason": answer["choices"][0]["finish_reason"],
             "usage": answer["usage"],
             "receipt_id": receipt.get("id"),
-            "paid_in_open": _open(receipt.get("fee", "0")),
+            "paid_in_open": in_open(receipt.get("fee", "0")),
         }
 
     async def why(self, receipt_id: str, wait: bool = True) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class Tools:
         return {
             "valid": all(check.holds for check in found) and told.get("id") == receipt_id,
             "checks": [vars(check) for check in found],
-            "fee_in_open": _open(told.get("fee", "0")),
+            "fee_in_open": in_open(told.get("fee", "0")),
             "state": told.get("state"),
             "batch": told.get("batch"),
         }
@@ -137,12 +137,6 @@ def server(api: Api, purse: Purse, operator: str | None = None) -> MCPServer[Any
 def _body(model: str, question: str, system: str, max_tokens: int) -> dict[str, Any]:
     before = [{"role": "system", "content": system}] if system else []
     return {"model": model, "messages": [*before, {"role": "user", "content": question}], "max_tokens": max_tokens}
-
-
-def _open(wei: str | int) -> str:
-    """Exactly, without a float."""
-    whole, rest = divmod(int(wei), OPEN)
-    return f"{whole}.{rest:018d}".rstrip("0").rstrip(".") if rest else str(whole)
 
 
 def wei_of(amount: str) -> Wei:

@@ -44,7 +44,7 @@ class AddressBook:
 def read_address_book(folder: Path, chain: ChainId) -> AddressBook:
     """Reads `<folder>/<chain>.json`; raises NotDeployed where it is missing or incomplete."""
     file = folder / f"{chain}.json"
-    deploy = "deploy the suite first: brownie run scripts/deploy --network …"
+    deploy = "deploy the suite (brownie run scripts/deploy --network …), or say in OPENLEDGER_DEPLOYMENTS where it was"
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:

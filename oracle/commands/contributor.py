@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from oracle.chain.reading import heads
+from oracle.commands.saying import counted
 from oracle.config import read_settings
 from oracle.daemon.ground import Ground
 from oracle.datanets import announcing, erasing, publishing
@@ -75,7 +76,7 @@ def contribute(
         given = contributions.get(connection, key)
     if given.state == "refused":
         raise NeedsPerson(given.reason or "refused")
-    click.echo(f"contribution {key.hex()}: {given.count} rows, {given.state}")
+    click.echo(f"contribution {key.hex()}: {counted(given.count or 0, 'row')}, {given.state}")
     if given.state == "announced":
         click.echo("the daemon sends it, or `openledger send` does")
     elif given.state == "published" and given.signature is None:
@@ -110,7 +111,7 @@ def erase(contribution: str, rows: tuple[str, ...]) -> None:
     erasing.erase_requested(ground.database, ground.stores)
     with ground.database.reading() as connection:
         held, used = erasing.touched(connection, contributions.get(connection, key))
-    click.echo(f"contribution {contribution}: erased" + (f", {len(rows)} rows" if rows else ""))
+    click.echo(f"contribution {contribution}: erased" + (f", {counted(len(rows), 'row')}" if rows else ""))
     for snapshot in held:
         click.echo(f"  snapshot {snapshot.name} was made with it; the next one is without")
     for use in used:
@@ -152,13 +153,14 @@ class _bar:  # noqa: N801 — reads as the context that it is
 
 
 def _tell(tally: Tally) -> None:
-    for line, _, sentence in tally.lines[:_SHOWN]:
-        click.echo(f"  line {line}: {sentence}")
+    for line in sorted(tally.lines, key=lambda line: line.number)[:_SHOWN]:
+        click.echo(f"  line {line.number}: {line.sentence}")
     if len(tally.lines) > _SHOWN:
         click.echo(f"  … and {len(tally.lines) - _SHOWN} more")
-    for code, count in Counter(code for _, code, _ in tally.lines).most_common():
+    for code, count in Counter(line.code for line in tally.lines).most_common():
         click.echo(f"  {count:>8,}  {code}")
-    click.echo(f"{tally.taken:,} rows taken, {tally.held:,} of them for a reviewer; {tally.left_out:,} left out")
+    taken = counted(tally.taken, "row")
+    click.echo(f"{taken} taken, {tally.held:,} of them for a reviewer; {tally.left_out:,} left out")
 
 
 def _to_sign(ground: Ground, key: Hash32, deadline: int) -> None:

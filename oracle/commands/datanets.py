@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from eth_utils.crypto import keccak
 from sqlalchemy import Connection
 
 from oracle.chain.signer import sign_message
+from oracle.commands.saying import counted, tell
 from oracle.config import read_settings
 from oracle.daemon.ground import Ground
 from oracle.datanets import calls, deciding, erasing, exporting, snapshotting
@@ -90,10 +92,14 @@ def list_() -> None:
     """All that the registry has."""
     ground = Ground(read_settings())
     with ground.database.reading() as connection:
-        for each in datanets.all_datanets(connection):
-            tally = contributions.tally(connection, each.number)
-            told = ", ".join(f"{count} {state}" for state, count in sorted(tally.items())) or "no contribution yet"
-            click.echo(f"{each.number:>5}  {each.name} ({each.licence}, steward {each.steward}): {told}")
+        tell(_listed(connection), "no datanet yet; `openledger datanet create` founds one")
+
+
+def _listed(connection: Connection) -> Iterator[str]:
+    for each in datanets.all_datanets(connection):
+        tally = contributions.tally(connection, each.number)
+        told = ", ".join(f"{count} {state}" for state, count in sorted(tally.items())) or "no contribution yet"
+        yield f"{each.number:>5}  {each.name} ({each.licence}, steward {each.steward}): {told}"
 
 
 @datanet.command()
@@ -203,10 +209,14 @@ def review() -> None:
 def held(number: int) -> None:
     """What waits for a reviewer."""
     with Ground(read_settings()).database.reading() as connection:
-        for given in contributions.in_state(connection, "checked", datanet=DatanetId(number)):
-            for each in rows.reasons(connection, given.key, Verdict.HELD)[:_SHOWN]:
-                sentence = Finding(Verdict.HELD, each.code, each.detail).sentence if each.code in NUMBER else each.code
-                click.echo(f"{given.key.hex()}  row {each.row + 1}: {sentence}")
+        tell(_waiting(connection, DatanetId(number)), f"no row of datanet {number} waits for a reviewer")
+
+
+def _waiting(connection: Connection, number: DatanetId) -> Iterator[str]:
+    for given in contributions.in_state(connection, "checked", datanet=number):
+        for each in rows.reasons(connection, given.key, Verdict.HELD)[:_SHOWN]:
+            sentence = Finding(Verdict.HELD, each.code, each.detail).sentence if each.code in NUMBER else each.code
+            yield f"{given.key.hex()}  row {each.row + 1}: {sentence}"
 
 
 @review.command()
@@ -244,4 +254,4 @@ def sign_outcomes(number: int) -> None:
             message = deciding.outcome_of(given).message(which)
             signature = sign_message(ground.signer, calls.DOMAIN, "Outcomes", message, chain, registry)
             deciding.sign_outcome(connection, given, signature, chain, registry)
-    click.echo(f"{len(decided)} outcomes signed")
+    click.echo(f"{counted(len(decided), 'outcome')} signed")

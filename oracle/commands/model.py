@@ -156,7 +156,7 @@ def publish(recipe: Path, out: Path | None, force: str | None, dry_run: bool, ca
         return
     found = releasing.publish(ground, prepared, folder, force)
     click.echo(f"model {found.id}: manifest 0x{found.made.manifest.hex()}; the daemon sends it")
-    if not any(found.made.accuracy):
+    if not calibrate and not any(found.made.accuracy):
         click.echo("accuracy of attribution: not measured; another version with --calibrate would have it")
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from oracle.commands.model_ground import FOLDER, found_in, needed
+from oracle.commands.saying import tell
 from oracle.errors import NeedsPerson
 
 if TYPE_CHECKING:
@@ -23,10 +24,15 @@ def list_() -> None:
 
     ground = needed()
     with ground.database.reading() as connection:
-        for each in models.listed(connection, ground.rpc.chain):
-            kind = "base" if each.made.is_base else f"on {each.made.base}"
-            forced = ", forced" if each.made.forced else ""
-            click.echo(f"{each.id:<32} {each.state:<10} {kind}{forced}  {each.made.title}")
+        tell(
+            map(_line, models.listed(connection, ground.rpc.chain)), "no model yet; `openledger model publish` adds one"
+        )
+
+
+def _line(model: Model) -> str:
+    kind = "base" if model.made.is_base else f"on {model.made.base}"
+    forced = ", forced" if model.made.forced else ""
+    return f"{model.id:<32} {model.state:<10} {kind}{forced}  {model.made.title}"
 
 
 @click.command()

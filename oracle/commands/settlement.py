@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from oracle.commands.saying import tell
 from oracle.config import read_settings
 from oracle.errors import NeedsPerson
 from oracle.types import OPEN, Address, Wei
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from oracle.daemon.ground import Ground
     from oracle.settlement.onchain import Onchain
     from oracle.settlement.parties import Registries
+    from oracle.store.batches import Batch
 
 BUNDLE = click.Path(path_type=Path, file_okay=False, exists=True)
 
@@ -101,11 +103,14 @@ def status() -> None:
     with ground.database.reading() as connection:
         found = batches.batches(connection, chain)
         waiting = owing.waiting(connection, chain)
-    for one in found:
-        why = f"  {one.reason}" if one.reason else ""
-        click.echo(f"{one.name}  {one.state}  {one.receipt_count or '–'} receipts  {one.fees or '–'} wei{why}")
+    tell(map(_line, found), "no batch yet")
     for state, count in sorted(waiting.items()):
         click.echo(f"{count} receipts {state} and in no batch")
+
+
+def _line(batch: Batch) -> str:
+    why = f"  {batch.reason}" if batch.reason else ""
+    return f"{batch.name}  {batch.state}  {batch.receipt_count or '–'} receipts  {batch.fees or '–'} wei{why}"
 
 
 @settle.command()

@@ -83,7 +83,7 @@ class Local:
                 self._openledger("infer", "infer")
             self._openledger("api", "api")
             self._await("API", self._api_answers)
-            self._say(f"Up: http://{self._address}/healthz. Ctrl-C takes everything down.")
+            self._say(f"Up: http://{self._address}/ (health: /healthz). Ctrl-C takes everything down.")
             self._watch()
 
     # The parts

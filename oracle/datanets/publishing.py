@@ -27,6 +27,16 @@ from oracle.types import Address, Cid, DatanetId, Hash32, RowHash
 Seen = Callable[[Batch, dict[int, Finding]], None]
 
 
+@dataclass(frozen=True)
+class Line:
+    """What is wrong with a line of a file, and whether a reviewer may still accept it."""
+
+    number: int
+    code: str
+    sentence: str
+    held: bool
+
+
 @dataclass
 class Tally:
     """How the rows of a file fared; grows while it is read."""
@@ -34,26 +44,24 @@ class Tally:
     taken: int = 0
     held: int = 0
     left_out: int = 0
-    lines: list[tuple[int, str, str]] = field(
-        default_factory=list
-    )  # (line, code, sentence) of what was left out or is held
+    lines: list[Line] = field(default_factory=list)  # what was left out or is held
 
     _MOST = 10_000  # a file may be wrong in every line
 
     def fault(self, fault: Fault) -> None:
         self.left_out += 1
-        self._line(fault.line, fault.code, fault.sentence)
+        self._line(Line(fault.line, fault.code, fault.sentence, False))
 
     def finding(self, line: int, finding: Finding) -> None:
         if finding.verdict is Verdict.REJECTED:
             self.left_out += 1
         else:
             self.held += 1
-        self._line(line, finding.code, finding.sentence)
+        self._line(Line(line, finding.code, finding.sentence, finding.verdict is not Verdict.REJECTED))
 
-    def _line(self, line: int, code: str, sentence: str) -> None:
+    def _line(self, line: Line) -> None:
         if len(self.lines) < self._MOST:
-            self.lines.append((line, code, sentence))
+            self.lines.append(line)
 
 
 def key_of(contributor: Address, datanet: DatanetId, kind: Kind, source: Cid) -> Hash32:

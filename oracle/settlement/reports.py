@@ -77,6 +77,8 @@ def contributions_of(connection: Connection, chain: ChainId, account: Address) -
     trained = _models_by_snapshot(connection, chain)
     found: dict[Hash32, Known] = {}
     for one in contributions.of_contributor(connection, account):
+        if one.place is None:  # waits for its signature or for the chain: as yet nobody has contributed it
+            continue
         assert one.name is not None
         models: list[str] = []
         for snapshot in snapshots.with_contribution(connection, one.key):

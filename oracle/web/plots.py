@@ -13,6 +13,10 @@ from math import ceil, floor, log10
 
 from markupsafe import Markup
 
+from oracle.types import Address
+from oracle.web.words import account as linked
+from oracle.web.words import clipped
+
 _IDS = count(1)
 _LEAST_SPAN = 1e-9  # figures that lie closer are one, as ticks are said
 _CURVE = 300  # points of a line: more cannot be told apart
@@ -26,7 +30,11 @@ class Bar:
     value: int
     said: str
     tone: str = "1"
-    link: str | None = None
+    account: Address | None = None  # whose it is: then its name is a link and can be copied
+
+    @classmethod
+    def of(cls, account: Address, value: int, said: str, tone: str = "1") -> Bar:
+        return cls(clipped(account), value, said, tone, account)
 
 
 @dataclass(frozen=True)
@@ -71,7 +79,7 @@ def bars(parts: Sequence[Bar], title: str) -> Markup:
         return Markup("")
     items = []
     for part in parts:
-        label = Markup('<a href="{}">{}</a>').format(part.link, part.label) if part.link else part.label
+        label = linked(part.account) if part.account else part.label
         items.append(
             Markup(
                 '<li><span class="label">{}</span><span class="figure">{}</span><svg height="8" aria-hidden="true">'

@@ -21,11 +21,13 @@ def amount(value: int, unit: str = "OPEN", aligned: bool = False) -> Markup:
     """Short, with the exact figure for whoever asks: 1.234568 OPEN. Small ones are never shown as nothing. `aligned`:
     with all of its decimals, for a column."""
     return Markup('<data class="amount" value="{}" title="{} {}">{}<span class="unit"> {}</span></data>').format(
-        value, exact(value), unit, _padded(short(value)) if aligned else short(value), unit
+        value, exact(value), unit, padded(value) if aligned else short(value), unit
     )
 
 
-def _padded(said: str) -> str:
+def padded(value: int) -> str:
+    """Short, with all of its decimals: figures under one another stand point under point."""
+    said = short(value)
     whole, _, digits = said.partition(".")
     return f"{whole}.{digits:0<{2 if len(whole) > 3 else _DIGITS}}" if whole.replace(",", "").isdigit() else said
 

@@ -130,7 +130,7 @@ def test_agent__whose_call_may_cost_more_than_its_cap__then_nothing_is_signed_an
     agent = Agent(shop, tmp_path, cap="0.000000000000000001")
     shop.deposit(agent.wallet.address, OPEN)
     (refused,) = agent.use(("infer", QUESTION))
-    assert "of the cap of 1e-18" in refused
+    assert "of the cap of 0.000000000000000001 are" in refused
     with shop.database.reading() as connection:
         assert connection.execute(select(func.count()).select_from(CALLS)).scalar_one() == 0
 

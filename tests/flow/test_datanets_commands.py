@@ -32,8 +32,10 @@ ROWS = (
 
 
 def test_commands__from_founding_a_datanet__then_its_snapshot_is_exported(desk: Desk) -> None:
+    assert "no datanet yet" in desk.says("datanet", "list")
     assert "planned" in desk.says("datanet", "create", "--name", "Harbour law", "--licence", "CC-BY-4.0")
     desk.turns()
+    assert "no row of datanet 1 waits" in desk.says("review", "list", "1")
     assert "Harbour law (CC-BY-4.0" in desk.says("datanet", "list")
     assert json.loads(desk.says("datanet", "policy", "1"))["near_share"] == 870
 
@@ -53,7 +55,7 @@ def test_commands__from_founding_a_datanet__then_its_snapshot_is_exported(desk: 
     assert "rejected" in desk.says("review", "decide", key, "3", "--reject", "--because", "no mail addresses, please")
     assert "decided already" in desk.says("review", "decide", key, "3", "--accept")
     desk.turns(1)
-    assert "1 outcomes signed" in desk.says("review", "sign", "1")
+    assert "1 outcome signed" in desk.says("review", "sign", "1")
     desk.turns()
     assert "2 accepted" in desk.says("datanet", "show", "1")
 
@@ -106,6 +108,7 @@ def test_commands__of_a_contributor_without_gas__then_its_signature_is_relayed(d
     file = desk.folder / "rows.jsonl"
     file.write_bytes(json.dumps(ROWS[0]).encode() + b"\n")
     said = desk.says("contribute", str(file), "--datanet", "1", "--for", ACCOUNTS[1])
+    assert "1 row taken, " in said
     command, message = said[said.index("    openledger sign") :].split("\n", 1)
     _, _, key, _, _, deadline = command.split()
     signable = encode_typed_data(full_message=json.loads(message))

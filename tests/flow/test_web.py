@@ -182,7 +182,7 @@ def test_claim__when_it_would_revert__then_says_why_before_anything_is_signed(pl
     with opened(place.browser, wallet) as page:
         statement(place, page)
         connect(page)
-        _claim_elsewhere(place, ADA)
+        place.village.claim_for(ADA)
         page.click('[data-action="claim"] [data-go]')
         said(page, "claimed")
     assert "eth_sendTransaction" not in wallet.asked
@@ -194,7 +194,7 @@ def test_claim__when_it_reverts_on_the_chain__then_says_so(place: Place) -> None
     with opened(place.browser, wallet) as page:
         statement(place, page)
         connect(page)
-        wallet.meets["eth_sendTransaction"] = lambda: _claim_elsewhere(place, ADA)
+        wallet.meets["eth_sendTransaction"] = lambda: place.village.claim_for(ADA)
         page.click('[data-action="claim"] [data-go]')
         said(page, "It was included, and the contract refused it. All of it has been claimed already")
 
@@ -360,15 +360,3 @@ def test_deposit__when_its_owner_takes_time_between_its_two_transactions__then_b
             return bool(suite.read("InferenceEscrow", "accountOf", BO)[0] == 5 * OPEN // 2)
 
         eventually("both are sent", a_second_later)
-
-
-def _claim_elsewhere(place: Place, account: str) -> None:
-    from oracle.settlement.claims import ClaimBook
-
-    batch = place.village.stage.active()
-    assert batch.document is not None
-    with place.village.ground.blobs.open(batch.document) as published:
-        one = ClaimBook.of_document(published).of(account)  # type: ignore[arg-type]
-    suite = place.village.suite
-    suite.anvil.send(suite.book["RewardDistributor"], "0x" + one.data.hex(), sender=ACCOUNTS[0])
-    suite.anvil.mine()

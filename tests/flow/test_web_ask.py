@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
+from fixtures.accessible import faults
 from fixtures.browser import Wallet, chromium, connect, opened
 from fixtures.chain import sender_on, signer_for_tests
+from fixtures.live_states import ASK_STATES, ask, attribute
 from fixtures.shop import Shop, running_shop
 from fixtures.suite import running_suite
 from fixtures.village import ADA, OPEN
-from oracle.store import answers, browsing, receipts
-from oracle.store.receipts import Attribution, Credit, Found
+from oracle.store import browsing
+from oracle.store.receipts import Attribution, Credit
 from oracle.types import Address, ChainId, Hash32
 
 CHAIN = ChainId(31337)
@@ -34,23 +35,6 @@ def shop(suite_state: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     folder = tmp_path_factory.mktemp("shop")
     with running_suite(suite_state) as suite, running_shop(folder, suite, free=("law",)) as made:
         yield made
-
-
-def ask(page: Page, shop: Shop, model: str = "law@1") -> None:
-    page.goto(f"{shop.url}/ask?model={model.partition('@')[0]}")
-    page.select_option("#model", model)
-    page.fill("#question", "Who wrote this?")
-    page.fill("#tokens", "24")
-    page.click("#go")
-
-
-def attribute(shop: Shop, attribution: Attribution, explanation: dict[str, object]) -> Found:
-    """As the step `attribute.answer` ends."""
-    with shop.database.transaction() as connection:
-        found = browsing.newest_receipts(connection, CHAIN, 1)[0]
-        receipts.fix_attribution(connection, CHAIN, found.hash, attribution)
-        answers.explain(connection, CHAIN, found.receipt.id, json.dumps(explanation).encode())
-    return found
 
 
 def test_ask__of_a_free_model__then_the_answer_streams_and_its_rows_are_underlined(
@@ -112,3 +96,12 @@ def test_ask__of_a_paid_model_with_a_key_from_the_wallet__then_the_cap_pays(shop
     with shop.database.reading() as connection:
         found = browsing.newest_receipts(connection, CHAIN, 1)[0].receipt
     assert (found.consumer, found.fee > 0, found.key != ADA) == (ADA, True, True)
+
+
+@pytest.mark.parametrize("state", ASK_STATES)
+def test_ask__while_an_answer_comes_and_once_it_is_there__then_axe_finds_nothing_and_nothing_sticks_out(
+    shop: Shop, browser: Browser, state: str
+) -> None:
+    look = {"color_scheme": "dark", "viewport": {"width": 360, "height": 800}, "bypass_csp": True}
+    with ASK_STATES[state](shop, browser, **look) as page:
+        assert faults(page, state) == []

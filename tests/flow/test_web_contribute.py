@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from fixtures.browser import Wallet, chromium, connect, opened
+from fixtures.live_states import drop
 from fixtures.site import serving
 from fixtures.suite import Suite
 from fixtures.village import BO, NEWCOMER, REVIEWER, Village
@@ -43,16 +44,6 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def drop(page: Page, file: Path) -> None:
-    """Let go over the page, as by a mouse."""
-    held = page.evaluate_handle(
-        """([name, text]) => {
-        const held = new DataTransfer(); held.items.add(new File([text], name)); return held; }""",
-        [file.name, file.read_text()],
-    )
-    page.dispatch_event("#drop", "drop", {"dataTransfer": held})
-
-
 def hand_in(page: Page, url: str, file: Path) -> None:
     page.goto(f"{url}/contribute?datanet=1")
     connect(page)
@@ -68,7 +59,7 @@ def test_contribute__from_file_to_settled__then_only_wallets_were_needed(
         with opened(browser, contributor) as page:
             page.goto(f"{url}/contribute?datanet=1")
             connect(page)
-            drop(page, file)
+            drop(page, file.name, file.read_text())
             page.click("#check")
             expect(page.locator("#tally")).to_contain_text("2 rows taken, 1 of them for a reviewer; 1 left out.")
             expect(page.locator("#lines")).to_contain_text("There is no text")

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 
+from fixtures.accessible import faults
 from fixtures.anvil import ROOT
 from fixtures.browser import Wallet, chromium, connect, opened
+from fixtures.live_states import WALLET_STATES
 from fixtures.site import serving
 from fixtures.suite import running_suite
 from fixtures.village import ADA, Village
@@ -21,10 +22,6 @@ from fixtures.village import ADA, Village
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import screenshots
-
-RULES = {
-    "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-}
 
 
 @dataclass
@@ -63,17 +60,21 @@ def paths(place: Place) -> list[str]:
 def test_pages__in_either_scheme_and_width__then_axe_finds_nothing_and_nothing_sticks_out(
     place: Place, paths: list[str], scheme: str, width: int
 ) -> None:
-    axe, faults = Axe(), []
+    found: list[str] = []
     with opened(place.browser, color_scheme=scheme, viewport={"width": width, "height": 800}, bypass_csp=True) as page:
         for path in paths:
             page.goto(place.url + path)
-            for violation in axe.run(page, options=RULES).response["violations"]:
-                where = [node["target"][0] for node in violation["nodes"][:3]]
-                faults.append(f"{path}: {violation['id']} {where}: {violation['help']}")
-            wide = page.evaluate("document.documentElement.scrollWidth")
-            if wide > width:
-                faults.append(f"{path}: {wide} pixels wide on {width}")
-    assert faults == []
+            found += faults(page, path)
+    assert found == []
+
+
+@pytest.mark.parametrize("state", WALLET_STATES)
+def test_pages__while_something_happens__then_axe_finds_nothing_and_nothing_sticks_out(
+    place: Place, state: str
+) -> None:
+    look = {"color_scheme": "dark", "viewport": {"width": 360, "height": 800}, "bypass_csp": True}
+    with WALLET_STATES[state](place.village, place.url, place.browser, **look) as page:
+        assert faults(page, state) == []
 
 
 def test_pages__without_scripts__then_all_of_them_say_what_they_have_to(place: Place, paths: list[str]) -> None:
@@ -200,32 +201,27 @@ def test_search__of_anything__then_it_leads_to_its_page(place: Place) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages__once_a_wallet_has_changed_them__then_axe_still_finds_nothing(place: Place, scheme: str) -> None:
-    wallet, axe, faults = Wallet(place.village.suite.anvil, [ADA], declines={"eth_sendTransaction"}), Axe(), []
+    wallet, found = Wallet(place.village.suite.anvil, [ADA], declines={"eth_sendTransaction"}), list[str]()
     with opened(place.browser, wallet, color_scheme=scheme, bypass_csp=True) as page:
-
-        def look(where: str) -> None:
-            for violation in axe.run(page, options=RULES).response["violations"]:
-                faults.append(f"{where}: {violation['id']} {[node['target'][0] for node in violation['nodes'][:3]]}")
-
         page.goto(f"{place.url}/a/{ADA}")
         page.click("#connect")
-        look("the choice of a wallet")
+        found += faults(page, "the choice of a wallet")
         page.click("#wallets [data-wallet]")
         page.wait_for_selector("#account")
         page.click('[data-action="claim"] [data-go]')
         expect(page.locator('[data-action="claim"] .said')).to_contain_text("declined")
         wallet.move(page, 1)
         expect(page.locator("#other-chain")).to_be_visible()
-        look("another network, and a refusal")
+        found += faults(page, "another network, and a refusal")
         wallet.move(page, place.village.ground.rpc.chain)
         page.goto(f"{place.url}/batches/1")
         page.click("#verify [data-go]")
         expect(page.locator("#verdict")).to_be_visible()
         for details in page.locator("details").all():
             details.locator("summary").click()
-        look("a verified batch")
+        found += faults(page, "a verified batch")
         page.goto(f"{place.url}/models/harbour-law")
         for details in page.locator("details").all():
             details.locator("summary").click()
-        look("a model with everything open")
-    assert faults == []
+        found += faults(page, "a model with everything open")
+    assert found == []

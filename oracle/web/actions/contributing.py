@@ -7,6 +7,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Annotated, Any, BinaryIO
 
 import orjson
@@ -183,13 +184,13 @@ def _checked(stream: BinaryIO, size: int, name: str, policy: Policy, kind: Any) 
 
 
 def _told(tally: Tally) -> dict[str, Any]:
-    codes = Counter(code for _, code, _ in tally.lines)
+    codes = Counter(line.code for line in tally.lines)
     return {
         "taken": tally.taken,
         "held": tally.held,
         "leftOut": tally.left_out,
         "codes": codes.most_common(),
-        "lines": [{"line": line, "code": code, "sentence": said} for line, code, said in tally.lines[:_LINES]],
+        "lines": [asdict(line) for line in sorted(tally.lines, key=lambda line: line.number)[:_LINES]],
         "more": max(0, len(tally.lines) - _LINES),
     }
 

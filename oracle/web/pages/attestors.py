@@ -6,10 +6,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from oracle.store.events import events
-from oracle.web.plots import Bar
 from oracle.web.reading.seats import seats
 from oracle.web.site import Site
-from oracle.web.words import clipped, short
 
 
 def router(site: Site) -> APIRouter:
@@ -21,13 +19,8 @@ def router(site: Site) -> APIRouter:
             found = seats(connection, site.chain)
             least = events(connection, site.chain, "AttestorSet", "MinSignersSet")
             slashed = events(connection, site.chain, "AttestorSet", "AttestorSlashed")
-        bonds = [
-            Bar(clipped(seat.operator), seat.bond, f"{short(seat.bond)} OPEN", link=f"/a/{seat.operator}")
-            for seat in found
-            if seat.bond
-        ]
         return site.page(
-            request, "attestors.html", seats=found, bonds=bonds, slashed=slashed[::-1],
+            request, "attestors.html", seats=found, slashed=slashed[::-1],
             least=least[-1].args["minSigners"] if least else None,
         )  # fmt: skip
 

@@ -17,11 +17,11 @@ from oracle.settlement.shares import Role
 from oracle.store import batches, browsing
 from oracle.store.batches import Batch, State
 from oracle.store.events import events, topic
-from oracle.types import Cid, Hash32
+from oracle.types import Address, Cid, Hash32
 from oracle.web.asked import Number
 from oracle.web.plots import Bar
 from oracle.web.site import NotHere, Site
-from oracle.web.words import short
+from oracle.web.words import padded, short
 
 LIFE = (State.OPEN, State.CLOSED, State.PUBLISHED, State.ATTESTED, State.POSTED, State.ACTIVE)
 MEANS = {
@@ -110,7 +110,7 @@ class Summary:
     """Of published bytes, which never change: read once, kept by their name."""
 
     by_role: list[Bar]
-    top: list[tuple[str, int]]  # who has earned most up to this batch
+    top: list[Bar]  # who has earned most up to this batch
 
 
 _KEPT: OrderedDict[Cid, Summary] = OrderedDict()
@@ -141,7 +141,10 @@ def _read(site: Site, name: Cid) -> Summary:
             for role, amount in enumerate(amounts)
             if amount
         ],
-        sorted(balances, key=lambda one: -one[1])[:_TOP],
+        [
+            Bar.of(Address(who), amount, f"{padded(amount)} OPEN")
+            for who, amount in sorted(balances, key=lambda one: -one[1])[:_TOP]
+        ],
     )
 
 

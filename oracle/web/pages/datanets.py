@@ -114,7 +114,7 @@ def verdict_bars(codes: dict[int, int]) -> list[Bar]:
 
 
 def _sample(connection: Connection, site: Site, datanet: Datanet, policy: Policy | None) -> list[Sampled]:
-    """Accepted rows of the newest public contributions; none where the policy keeps rows private."""
+    """Accepted rows of the newest public contributions; none where the policy keeps rows private or is not known."""
     if policy is None or policy.private:
         return []
     found: list[Sampled] = []

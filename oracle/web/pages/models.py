@@ -22,7 +22,7 @@ from oracle.web.reading.lineage import lineage
 from oracle.web.reading.measured import Measured, measured
 from oracle.web.reading.runs import runs
 from oracle.web.site import NotHere, Site
-from oracle.web.words import basis, clipped, percent
+from oracle.web.words import basis, percent
 
 _RECEIPTS = 200
 _TOP = 8
@@ -141,10 +141,7 @@ def _influence(connection: Connection, site: Site, model: Model) -> Influence:
         for credit in found.attribution.credits:
             weights[credit.account] += credit.weight * 10_000 // whole
         unattributed += found.attribution.unattributed * 10_000 // whole
-    top = [
-        Bar(clipped(who), weight, percent(weight, answers * 10_000), "1", f"/a/{who}")
-        for who, weight in weights.most_common(_TOP)
-    ]
+    top = [Bar.of(who, weight, percent(weight, answers * 10_000)) for who, weight in weights.most_common(_TOP)]
     if unattributed:
         top.append(Bar("nobody in particular", unattributed, percent(unattributed, answers * 10_000), "7"))
     return Influence(answers, top)

@@ -13,12 +13,13 @@ from sqlalchemy import Connection
 
 from oracle.settlement.shares import Role, shares_of
 from oracle.store import answers, batches, browsing, contributions, datanets, models, receipts
+from oracle.store.datanets import Datanet
 from oracle.store.receipts import Attribution, Found, Terms
 from oracle.types import Address, ContributionId, Hash32
 from oracle.web.plots import Bar
 from oracle.web.reading.explained import explained, spans
 from oracle.web.site import NotHere, Site
-from oracle.web.words import clipped, percent, short
+from oracle.web.words import percent, short
 
 _TOP = 12
 
@@ -32,9 +33,7 @@ class Credited:
     owner: Address
     weight: int
     part: str
-    datanet: str | None
-    licence: str | None
-    known: bool
+    datanet: Datanet | None  # where the contribution is known here
     tone: str
 
 
@@ -131,9 +130,7 @@ def _credited(connection: Connection, attribution: Attribution) -> list[Credited
                 credit.owner,
                 credit.weight,
                 percent(credit.weight, whole),
-                None if datanet is None else datanet.name,
-                None if datanet is None else datanet.licence,
-                datanet is not None,
+                datanet,
                 str(place % 6 + 1),
             )
         )
@@ -145,7 +142,7 @@ def _influence(credited: list[Credited], attribution: Attribution | None) -> lis
     if attribution is None or not attribution.weight:
         return []
     whole = attribution.weight
-    parts = [Bar(clipped(one.account), one.weight, one.part, one.tone, f"/a/{one.account}") for one in credited]
+    parts = [Bar.of(one.account, one.weight, one.part, one.tone) for one in credited]
     rest = whole - attribution.unattributed - sum(one.weight for one in credited)
     if rest:
         parts.append(Bar("others", rest, percent(rest, whole), "6"))

@@ -21,13 +21,16 @@ function begin() {
     for (const part of [text, why]) part.replaceChildren();
     go.disabled = true;
     stop.hidden = false;
+    said.className = "said";
     said.textContent = "Asking…";
     try {
       const { tokens, receipt } = await streamed(content(), running.signal, (piece) => { text.append(piece); });
       if (receipt) await explain(receipt, tokens);
       else said.textContent = "The answer came without a receipt.";
     } catch (error) {
-      said.textContent = error.name === "AbortError" ? "Stopped. What came before that is paid for, nothing more." : sentence(error);
+      const stopped = error.name === "AbortError";
+      said.textContent = stopped ? "Stopped. What came before that is paid for, nothing more." : sentence(error);
+      said.className = stopped ? "said" : "said bad";
     } finally {
       go.disabled = false;
       stop.hidden = true;

@@ -73,13 +73,14 @@ function begin() {
   }
 
   function verdicts(one) {
-    const words = `${one.taken.toLocaleString()} rows taken, ${one.held.toLocaleString()} of them for a reviewer; ${one.leftOut.toLocaleString()} left out.`;
+    const words = `${one.taken.toLocaleString()} ${one.taken === 1 ? "row" : "rows"} taken, ${one.held.toLocaleString()} of them for a reviewer; ${one.leftOut.toLocaleString()} left out.`;
     lines.replaceChildren(make("p", { id: "tally" }, make("strong", {}, words)));
     said.textContent = one.taken ? "Checked." : "Not one row of this file can be taken; see why below.";
     if (!one.lines.length) return;
-    const rows = one.lines.map((each) => make("tr", {}, make("td", { class: "right", "data-label": "Line" }, String(each.line)),
+    const rows = one.lines.map((each) => make("tr", {}, make("td", { class: "right", "data-label": "Line" }, String(each.number)),
+      make("td", { "data-label": "Verdict" }, make("span", { class: `state state-${each.held ? "held" : "rejected"}` }, each.held ? "for a reviewer" : "left out")),
       make("td", { "data-label": "Rule" }, each.code.replaceAll("_", " ")), make("td", { "data-label": "Why" }, each.sentence)));
-    lines.append(make("table", { class: "stack" }, make("thead", {}, make("tr", {}, make("th", { class: "right" }, "Line"), make("th", {}, "Rule"), make("th", {}, "Why"))), make("tbody", {}, ...rows)));
+    lines.append(make("table", { class: "stack" }, make("thead", {}, make("tr", {}, make("th", { class: "right" }, "Line"), make("th", {}, "Verdict"), make("th", {}, "Rule"), make("th", {}, "Why"))), make("tbody", {}, ...rows)));
     if (one.more) lines.append(make("p", { class: "meta" }, `… and ${one.more} more.`));
   }
 

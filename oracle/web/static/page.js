@@ -40,7 +40,7 @@ function choose() {
   const close = make("button", { type: "button", class: "button small quiet", onclick: () => dialog.close() }, "Close");
   const choices = listed.map((one) => make("li", {}, make("button", { type: "button", "data-wallet": one.info.rdns, onclick: async () => {
     said.textContent = "Look into your wallet: it asks whether this page may see an account.";
-    try { await connect(one); dialog.close(); } catch (error) { said.textContent = sentence(error); }
+    try { await connect(one); dialog.close(); } catch (error) { said.textContent = sentence(error); said.className = "said bad"; }
   } }, one.info.name)));
   const none = make("p", {}, "There is no wallet in this browser. Install one that speaks EIP-6963, such as MetaMask or Rabby, and load this page again. Everything can be read without one.");
   dialog.replaceChildren(make("h2", { id: "wallets-title" }, listed.length ? "Choose a wallet" : "No wallet found"),
@@ -50,7 +50,7 @@ function choose() {
 
 function wire(box) {
   const line = box.querySelector("[role=status]");
-  const said = (text) => { line.textContent = text; };
+  const said = (text, kind = "") => { line.textContent = text; line.className = `said ${kind}`; };
   for (const button of box.querySelectorAll("[data-go]")) {
     if (!(box.dataset.action in ACTIONS)) continue;
     button.hidden = false;
@@ -59,7 +59,7 @@ function wire(box) {
       button.disabled = true;
       running += 1;
       try { await ACTIONS[box.dataset.action](box, button.dataset.go)(said); } catch (error) {
-        said(sentence(error));
+        said(sentence(error), "bad");
       } finally {
         button.disabled = false;
         running -= 1;

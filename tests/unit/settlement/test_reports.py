@@ -60,6 +60,10 @@ def test_contributions__of_an_account__then_only_a_snapshot_that_holds_them_coun
         )
         for name in (held, late):
             contributions.note(connection, name, recorded=text("accepted") + (8).to_bytes(8, "big") + text("why"))
+        contributions.receive(
+            connection, text("unsigned"), DatanetId(7), owner, 0, False, Cid("c"), "rows.jsonl", "CC0-1.0"
+        )
+        contributions.note(connection, text("unsigned"), name=text("its name"), count=4)
         fields = {"manifest": b"", "rows": "", "accumulator": text("a"), "manifest_hash": text("m"), "name": "seven"}
         fields |= {"version": 1, "number": 1, "root": text("r"), "count": 8}
         made = snapshots.put_snapshot(connection, DatanetId(7), {held: 8}, **fields)
