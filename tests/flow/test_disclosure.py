@@ -37,15 +37,16 @@ from oracle.chain.signer import KeystoreSigner
 from oracle.commands.settlement import onchain_of, registries_of
 from oracle.config import Settings
 from oracle.daemon.attributing import as_weights
-from oracle.daemon.fetching import Fetching, manifests_of
+from oracle.daemon.fetching import Fetching
 from oracle.daemon.ground import Ground
 from oracle.daemon.processes import Process
 from oracle.daemon.recomputing import recomputer_of
+from oracle.daemon.registered import Registered
 from oracle.errors import Retry
 from oracle.settlement.attest import Opinion, Policy, TooLittleDisclosed
 from oracle.settlement.disclosing import Request
 from oracle.settlement.drawing import ChangedItsMind, Drawing
-from oracle.settlement.hashing import keccak
+from oracle.settlement.hashing import NOTHING, keccak
 from oracle.settlement.shares import shares_of
 from oracle.settlement.watching import Publisher, Watching
 from oracle.store import answers, batches, models, receipts
@@ -165,7 +166,7 @@ class Operator:
                 salt = keyring.salt(one.id)
                 one = replace(
                     one, prompt=keccak(salt + canonical(asked)), output=keccak(salt + canonical([told])),
-                    prompt_tokens=len(prompt), output_tokens=len(output),
+                    prompt_tokens=len(prompt), output_tokens=len(output), conditions=NOTHING,
                 )  # fmt: skip
                 name, signature = world.signed(one)
                 query = Query(one.id.hex(), fact.tokens, fact.answer_from)
@@ -195,7 +196,8 @@ class Operator:
         publisher, onchain, signer = Publisher(self.url), onchain_of(ground), KeystoreSigner(one.eth)
         home = ground.settings.home
         journal, given = Folder(str(home / "attested")), home / "disclosed"
-        recompute = recomputer_of(home / "models", given, Fetching(publisher, manifests_of(ground)))
+        known = Registered(ground, publisher)
+        recompute = recomputer_of(home / "models", given, Fetching(publisher, known.manifest_of), known)
         return Watching(
             publisher, onchain, signer, journal, Policy(**policy), recompute, lambda: registries_of(ground),
             Drawing(publisher, onchain, signer, journal, given),
