@@ -61,7 +61,7 @@ class Rebuilt:
     """The prompt's tokens, and which of them are the passages that the receipt names."""
 
     tokens: tuple[int, ...]
-    places: Sequence[tuple[int, int]] = ()
+    places: tuple[tuple[int, int], ...] = ()
 
 
 def recomputer_of(
@@ -160,7 +160,7 @@ def _prompt_of(words: Words, said: Any, found: Sequence[str]) -> Rebuilt:
         return Rebuilt(tuple(said))
     block = written(found)
     made = words.prompt(said, block)
-    return Rebuilt(made.tokens, places(made.text, block, found, made.offsets))
+    return Rebuilt(made.tokens, tuple(places(made.text, block, found, made.offsets)))
 
 
 def _is_text(whole: str, text: str) -> bool:
