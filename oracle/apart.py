@@ -19,7 +19,11 @@ _LENGTH = 8  # bytes that say how long a message is
 
 
 class Gone(Retry):
-    """The process has ended before it answered; the next message starts it anew."""
+    """The process has ended before it answered, by a signal or by itself; the next message starts it anew."""
+
+    def __init__(self, why: str, signal: int | None = None) -> None:
+        super().__init__(why)
+        self.signal = signal
 
 
 class Overdue(Gone):
@@ -47,8 +51,8 @@ class Child:
                     raise Overdue(f"no answer within {seconds:g} s")
                 return receive(child.stdout)
             except (OSError, EOFError) as error:
-                self._end()
-                raise Gone(str(error)) from None
+                status = self._end()
+                raise Gone(str(error), -status if status is not None and status < 0 else None) from None
 
     def close(self) -> None:
         with self._lock:
@@ -62,15 +66,17 @@ class Child:
             receive(self.process.stdout)
         return self.process
 
-    def _end(self) -> None:
+    def _end(self) -> int | None:
+        """Its status: where it had ended by itself or by another's signal, that stays."""
         child, self.process = self.process, None
         if child is None:
-            return
+            return None
         child.kill()
-        child.wait()
+        status = child.wait()
         for pipe in (child.stdin, child.stdout):
             if pipe is not None:
                 pipe.close()
+        return status
 
 
 def serve(answer: Callable[[bytes], bytes]) -> None:

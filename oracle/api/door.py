@@ -23,7 +23,7 @@ from oracle.api.pricing import fee
 from oracle.api.receipting import Extra, Remember, SignsVouchers
 from oracle.api.refusals import Refusal, bad
 from oracle.api.shop import Shop
-from oracle.daemon.rendering import BadTemplate
+from oracle.daemon.rendering import BadTemplate, NotRendered
 from oracle.daemon.texts import Words
 from oracle.settlement.hashing import keccak
 from oracle.store.receipts import Lane
@@ -89,6 +89,8 @@ class Door:
                 seen = await prompt_of(self.shop, asked, offer, words)
             except BadTemplate as error:
                 raise bad("invalid_value", str(error), "messages") from None
+            except NotRendered as error:
+                raise Refusal(503, "busy", str(error), retry_after=10) from None
         prompt = seen.tokens
         room = words.context - len(prompt)
         if room < 1 or (asked.max_tokens or 0) > room or not prompt:

@@ -1,11 +1,13 @@
 """Chat templates come with the weights, from strangers. Each is rendered in a process of its own, in Jinja's sandbox,
-under limits of time, memory and length: whatever a template does, nobody else waits for it."""
+under limits of processor time, memory and length: whatever a template does, nobody else waits for it, and a machine
+that is busy is not held against it."""
 
 from __future__ import annotations
 
 import json
 import math
 import resource
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,12 +20,14 @@ from jinja2 import Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from oracle.apart import Child, Gone, Overdue, serve
-from oracle.errors import NeedsPerson
+from oracle.errors import NeedsPerson, Retry
 
-SECONDS = 2.0
+SECONDS = 2.0  # of the processor, for one prompt
+PATIENCE = 30.0  # seconds by the clock
 _REST = 10.0  # seconds that a template which took too long is not tried again
 _MEMORY = 512 << 20
 _LONGEST = 4_000_000  # characters of a prompt
+_TOO_LONG = signal.SIGPROF  # what the timer of processor time ends a process with
 _SAID = 300  # characters of what a template may say of itself
 
 
@@ -31,25 +35,39 @@ class BadTemplate(NeedsPerson):
     """The template makes no prompt of these messages."""
 
 
+class NotRendered(Retry):
+    """The machine did not come to it."""
+
+
 class Renderer:
     """Of one template."""
 
-    def __init__(self, template: str, seconds: float = SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
-        self._template, self._seconds, self._clock = template, seconds, clock
+    def __init__(
+        self,
+        template: str,
+        seconds: float = SECONDS,
+        patience: float = PATIENCE,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._template, self._seconds, self._patience, self._clock = template, seconds, patience, clock
         self._resting = -math.inf
         self._child = Child("oracle.daemon.rendering", str(seconds))
 
     def render(self, messages: Sequence[Mapping[str, Any]], specials: Mapping[str, str]) -> str:
-        """The prompt of these messages, up to where the answer begins. Raises BadTemplate."""
+        """The prompt of these messages, up to where the answer begins. Raises BadTemplate and NotRendered."""
         if self._clock() < self._resting:
             raise BadTemplate("the model's chat template took too long a moment ago; ask again, or for another model")
         values = {"messages": list(messages), "add_generation_prompt": True, "tools": None, "documents": None}
         try:
-            told = self._child.ask(orjson.dumps([self._template, {**values, **specials}]), self._seconds)
+            told = self._child.ask(orjson.dumps([self._template, {**values, **specials}]), self._patience)
         except Overdue:
-            self._resting = self._clock() + _REST
-            raise BadTemplate(f"the model's chat template takes longer than {self._seconds:g} s") from None
-        except Gone:
+            raise NotRendered(f"this machine did not come to the prompt in {self._patience:g} s; ask again") from None
+        except Gone as gone:
+            if gone.signal == _TOO_LONG:
+                self._resting = self._clock() + _REST
+                raise BadTemplate(
+                    f"the model's chat template needs more than {self._seconds:g} s of the processor"
+                ) from None
             raise BadTemplate("the model's chat template ended the process that rendered it") from None
         text, fault = orjson.loads(told)
         if fault is not None:
@@ -89,17 +107,20 @@ def _answer(message: bytes) -> bytes:
 
 
 def _limited(seconds: float) -> Callable[[bytes], bytes]:
-    """The parent ends this process in time. Should it be gone, the system does."""
+    """The system ends this process once one answer has had so much of the processor."""
 
     def answer(message: bytes) -> bytes:
-        most = math.ceil(time.process_time() + seconds) + 1
-        resource.setrlimit(resource.RLIMIT_CPU, (most, resource.getrlimit(resource.RLIMIT_CPU)[1]))
-        return _answer(message)
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+        try:
+            return _answer(message)
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
 
     return answer
 
 
 def main() -> None:
+    signal.signal(_TOO_LONG, signal.SIG_DFL)
     with suppress(ValueError, OSError):  # not every system has such a limit
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     serve(_limited(float(sys.argv[1])))

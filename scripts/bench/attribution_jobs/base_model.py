@@ -8,7 +8,9 @@ import inspect
 import random
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -24,6 +26,7 @@ MODULES = (
 ).split()
 VOCABULARY = 2048
 STEPS = 2000
+_APART = 1.5  # times the least loss of the run
 
 
 def docstrings(limit: int = 3_000) -> list[str]:
@@ -53,8 +56,18 @@ def _tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=made, pad_token="<pad>", bos_token="<s>", eos_token="</s>")
 
 
+def came_to(losses: Sequence[float]) -> tuple[float, float]:
+    """The least loss that a twentieth of the run had, and the last one's."""
+    each = max(1, len(losses) // 20)
+    means = [fmean(losses[i : i + each]) for i in range(len(losses) % each, len(losses), each)]
+    return min(means), means[-1]
+
+
 def make_base(folder: Path, world: World, model_seed: int, steps: int = STEPS, batch: int = 48) -> None:
-    """Trains vocabulary and model, and saves them as transformers does. Does nothing when the folder holds one."""
+    """Trains vocabulary and model, and saves them as transformers does. Does nothing when the folder holds one.
+
+    Raises ValueError where the training came apart: nothing that is measured on such a base says anything.
+    """
     if (folder / "model.safetensors").exists():
         return
     texts = pretraining_text(world, model_seed, docstrings())
@@ -81,6 +94,7 @@ def make_base(folder: Path, world: World, model_seed: int, steps: int = STEPS, b
     rng = random.Random(model_seed)
     started = time.perf_counter()
     batches: list[list[int]] = []
+    losses: list[float] = []
     for step in range(steps):
         if not batches:
             order = sorted(range(len(ids)), key=lambda i: (len(ids[i]), rng.random()))
@@ -97,7 +111,14 @@ def make_base(folder: Path, world: World, model_seed: int, steps: int = STEPS, b
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
+        losses.append(loss.item())
         if step % 250 == 0:
-            print(f"base: step {step} loss {loss.item():.3f} {time.perf_counter() - started:.0f} s", flush=True)
+            print(f"base: step {step} loss {losses[-1]:.3f} {time.perf_counter() - started:.0f} s", flush=True)
+    best, last = came_to(losses)
+    if last > _APART * best:
+        raise ValueError(
+            f"the base of model seed {model_seed} came apart: its loss was {best:.2f} and ended at {last:.2f};"
+            " take another --model-seed or --world-seed"
+        )
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

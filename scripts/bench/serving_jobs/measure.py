@@ -7,14 +7,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import torch
+from transformers import GenerationConfig
+from transformers.generation.configuration_utils import ContinuousBatchingConfig
 
 from oracle.serving.engine import Engine
 from oracle.serving.types import AdapterId, Request, Token
 
 PROMPT = 64
+_PAGE = 32
 
 
 def prompt(length: int, seed: int, vocabulary: int) -> tuple[Token, ...]:
@@ -86,6 +90,20 @@ def decode_plain(model: Any, rows: int, vocabulary: int, count: int, names: list
             token.tolist()
             out = model(input_ids=token, past_key_values=out.past_key_values, use_cache=True, logits_to_keep=1, **more)
     return lower_quartile(steps)
+
+
+def decode_continuous(model: Any, rows: int, vocabulary: int, count: int) -> float:
+    """The same with transformers' continuous batching, by its own clock, with just the memory that these rows need."""
+    pages = -(-(PROMPT + count + 1) // _PAGE)
+    config = ContinuousBatchingConfig(
+        page_size=_PAGE, num_blocks=rows * pages, max_batch_tokens=rows * PROMPT, allow_block_sharing=False
+    )
+    greedy = GenerationConfig(max_new_tokens=count + 1, do_sample=False, eos_token_id=-1, pad_token_id=0)
+    asked = [list(prompt(PROMPT, i, vocabulary)) for i in range(rows)]
+    made = model.generate_batch(asked, greedy, config, record_timestamps=True)
+    assert [len(each.generated_tokens) for each in made.values()] == [count + 1] * rows
+    said = next(iter(made.values())).timestamps
+    return lower_quartile([after - before for before, after in pairwise(said)])
 
 
 def interleaved(rounds: int, jobs: dict[str, Callable[[], float]]) -> dict[str, list[float]]:

@@ -13,9 +13,21 @@ from oracle.serving.config import Kernels, Slots
 from oracle.serving.engine import Engine
 from oracle.serving.types import Request
 from serving_jobs.ground import Ground
-from serving_jobs.measure import PROMPT, decode, decode_plain, interleaved, prompt, ratio, read_prompts, timed, warm
+from serving_jobs.measure import (
+    PROMPT,
+    decode,
+    decode_continuous,
+    decode_plain,
+    interleaved,
+    prompt,
+    ratio,
+    read_prompts,
+    timed,
+    warm,
+)  # fmt: skip
 from serving_jobs.models import mixed_peft, sharing
 
+_WITHOUT = ("base", "transformers", "transformers, continuous")  # adapters
 CASES = ((8, 8), (64, 64), (256, 256), (256, 32))
 
 
@@ -44,6 +56,8 @@ def _decode_rows(ground: Ground, gathered: Engine | None, rows: int, distinct: i
     }
     if rows == distinct and not (ground.quick and rows == 256):
         jobs["transformers"] = lambda: decode_plain(ground.model, rows, ground.vocabulary, steps)
+        batching = sharing(ground.model)  # it changes how its model attends
+        jobs["transformers, continuous"] = lambda: decode_continuous(batching, rows, ground.vocabulary, steps)
         if gathered is not None and rows < 256:
             jobs["gather and baddbmm"] = lambda: decode(gathered, rows, used, ground.vocabulary, steps)
     if rows == distinct and distinct <= ground.how.most_in_peft:
@@ -59,7 +73,7 @@ def _decode_rows(ground: Ground, gathered: Engine | None, rows: int, distinct: i
         fractions = [base / its for base, its in zip(found["base"], times, strict=True)]
         ground.rows.append(
             {
-                "what": "decode", "rows": rows, "adapters": 0 if system in ("base", "transformers") else distinct,
+                "what": "decode", "rows": rows, "adapters": 0 if system in _WITHOUT else distinct,
                 "system": system, "step_ms": statistics.median(times) * 1e3,
                 "tokens_per_s": rows / statistics.median(times), "rounds": len(times),
                 "fraction_of_base": statistics.median(fractions), "lowest": min(fractions),

@@ -13,6 +13,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts" / "bench"))
 
 import attribution
+from attribution_jobs import base_model
 from attribution_jobs.baselines import Gradients
 from attribution_jobs.batched import Base
 from attribution_jobs.instance import Instance, load
@@ -44,6 +45,16 @@ def play(cache: Path, *said: str) -> dict[str, object]:
 def instance(cache: Path) -> Instance:
     play(cache)
     return load(next(folder for folder in cache.glob("world-*") if len((folder / "train.jsonl").read_text()) < 40_000))
+
+
+def test_base__whose_training_came_apart__then_no_world_is_made_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert base_model.came_to([8.0, 4.0] + 38 * [1.5] + 36 * [1.25] + 2 * [4.25, 3.75]) == (1.25, 4.0)
+    monkeypatch.setattr(base_model, "_APART", 0.9)  # so that every run does
+    with pytest.raises(ValueError, match="base of model seed 1 came apart"):
+        play(tmp_path)
+    assert not list(tmp_path.glob("world-*/base/model.safetensors"))
 
 
 @pytest.mark.slow

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 
-from oracle.daemon.rendering import BadTemplate, Renderer
+from oracle.daemon.rendering import BadTemplate, NotRendered, Renderer
 
 ASKED = [
     {"role": "system", "content": "Be <short> & kind."},
@@ -15,6 +16,7 @@ ASKED = [
     {"role": "user", "content": "Why?\n"},
 ]
 SPECIALS = {"bos_token": "<s>", "eos_token": "</s>"}
+PATIENT = 60.0  # seconds: where time is not what is tested
 
 CHATML = """{% for message in messages %}
 <|im_start|>{{ message['role'] }}
@@ -47,11 +49,8 @@ def test_template__of_an_honest_builder__then_its_prompt_is_that_of_transformers
     from transformers.utils.chat_template_utils import render_jinja_template
 
     (expected,), _ = render_jinja_template([ASKED], chat_template=template, add_generation_prompt=True, **SPECIALS)
-    renderers.append(Renderer(template, PATIENT))
+    renderers.append(Renderer(template))
     assert renderers[0].render(ASKED, SPECIALS) == expected
-
-
-PATIENT = 60.0  # seconds: where time is not what is tested
 
 
 @pytest.mark.parametrize(
@@ -72,9 +71,9 @@ PATIENT = 60.0  # seconds: where time is not what is tested
 def test_template__that_fails__then_its_error_is_told_and_the_next_prompt_is_made(
     renderers: list[Renderer], template: str, why: str
 ) -> None:
-    renderers.append(Renderer("{% if messages[0].role == 'system' %}" + template + "{% endif %}well", PATIENT))
+    renderers.append(Renderer("{% if messages[0].role == 'system' %}" + template + "{% endif %}well", PATIENT, PATIENT))
     if template == "{% for":
-        renderers[0] = Renderer(template, PATIENT)
+        renderers[0] = Renderer(template, PATIENT, PATIENT)
     with pytest.raises(BadTemplate, match=why):
         renderers[0].render(ASKED, SPECIALS)
     if template != "{% for":
@@ -86,18 +85,34 @@ ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% 
 
 def test_template__that_never_ends__then_it_is_ended_and_left_alone_for_a_while(renderers: list[Renderer]) -> None:
     now = [0.0]
-    renderer = Renderer("{% if messages | length > 1 %}" + ENDLESS + "{% endif %}well", 1.0, lambda: now[0])
+    template = "{% if messages | length > 1 %}" + ENDLESS + "{% endif %}well"
+    renderer = Renderer(template, 0.5, PATIENT, lambda: now[0])
     renderers.append(renderer)
     assert renderer.render(ASKED[:1], SPECIALS) == "well"
     child = renderer._child.process
     assert child is not None
-    with pytest.raises(BadTemplate, match="longer than 1 s"):
+    with pytest.raises(BadTemplate, match=r"more than 0\.5 s of the processor"):
         renderer.render(ASKED, SPECIALS)
-    assert child.poll() is not None
+    assert child.returncode == -signal.SIGPROF
     with pytest.raises(BadTemplate, match="a moment ago"):
         renderer.render(ASKED[:1], SPECIALS)
     now[0] = 11.0
     assert renderer.render(ASKED[:1], SPECIALS) == "well"
+
+
+def test_template__while_the_machine_does_not_come_to_it__then_nothing_is_held_against_it(
+    renderers: list[Renderer],
+) -> None:
+    renderer = Renderer("well", patience=0.1)
+    renderers.append(renderer)
+    renderer.render(ASKED, SPECIALS)
+    child = renderer._child.process
+    assert child is not None
+    child.send_signal(signal.SIGSTOP)  # as one that gets none of the processor
+    with pytest.raises(NotRendered, match="ask again"):
+        renderer.render(ASKED, SPECIALS)
+    renderer._patience = PATIENT
+    assert renderer.render(ASKED, SPECIALS) == "well"
 
 
 def test_template__that_never_ends_while_its_owner_is_gone__then_the_system_ends_it(renderers: list[Renderer]) -> None:
@@ -105,11 +120,11 @@ def test_template__that_never_ends_while_its_owner_is_gone__then_the_system_ends
 
     from oracle.apart import send
 
-    renderer = Renderer("well", 1.0)
+    renderer = Renderer("well", 0.5)
     renderers.append(renderer)
     renderer.render(ASKED, SPECIALS)
     child = renderer._child.process
     assert child is not None
     assert child.stdin is not None
     send(child.stdin, orjson.dumps([ENDLESS, {}]))
-    assert child.wait(timeout=60) < 0
+    assert child.wait(timeout=60) == -signal.SIGPROF
