@@ -13,7 +13,6 @@ shard-00000.bin          rows of one size, memory-mapped
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from oracle.attribution.digests import check_file, digest_of_file
 from oracle.attribution.errors import CorruptShard, MissingShard, NotFinite, NothingRecorded, WrongAdapter
 from oracle.attribution.index import Index
 from oracle.attribution.layers import Matrix, lora_matrices
@@ -107,7 +107,7 @@ class Audit:
     def _parts(self, number: int, at_once: int = 1024) -> Iterator[Bytes]:
         entry = self.shards[number]
         file = self._folder / entry["file"]
-        _check(file, entry["sha256"])
+        check_file(file, entry["sha256"])
         content = np.memmap(file, np.uint8, "r").reshape(entry["rows"], self.sketch.written)
         for at in range(0, len(content), at_once):
             yield content[at : at + at_once]
@@ -177,7 +177,7 @@ def finish(folder: Path) -> None:
         if not shard.exists():
             raise MissingShard(f"{shard} is missing: write shard {number} first")
         count = min(plan.shard, content["rows"] - first)
-        shards.append({"file": shard.name, "rows": count, "sha256": _digest(shard)})
+        shards.append({"file": shard.name, "rows": count, "sha256": digest_of_file(shard)})
     file.write_text(json.dumps(content | {"shards": shards}, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
@@ -231,27 +231,15 @@ def _begun(folder: Path, index: Index, rows: int, plan: AuditPlan, tensors: dict
         "method": index.method,
         "plan": vars(plan),
         "rows": rows,
-        "scale": _digest(scale),
+        "scale": digest_of_file(scale),
         "shards": [],
     }
     (folder / "audit.json").write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _tensors(file: Path, digest: str) -> dict[str, Tensor]:
-    _check(file, digest)
+    check_file(file, digest)
     try:
         return dict(load_file(file))
     except (OSError, SafetensorError) as error:
         raise CorruptShard(f"{file} cannot be read: {error}") from error
-
-
-def _check(file: Path, digest: str) -> None:
-    if not file.exists():
-        raise MissingShard(f"{file} is missing: build it again, or fetch it from whoever did")
-    if _digest(file) != digest:
-        raise CorruptShard(f"{file} is not what was written: its digest differs")
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -1,74 +1,57 @@
 """Tokens in as few bytes as their frequency allows, so that the suffixes of fewer bytes have to be sorted.
 
-Tokens are numbered from the rarest to the most frequent. The last numbers have codes of one byte, those before them of
-two, the first of three; no code begins another, and codes are in the order of numbers. Two texts of codes therefore
-compare as their numbers do. Zero is the wall between rows: one byte, before all others.
+The most frequent tokens have codes of one byte, others of two, the rarest of three. A code begins with a lower byte
+than any that it goes on with: in the order of a text's suffixes, those that begin inside of a code stand together, last
+of all. No code begins another. Zero is the wall between rows; 255 is what no text holds.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-_LEADS = 255  # first bytes: all but that of the wall
+from oracle.attribution.errors import AttributionError
+
+WALL, NOWHERE = 0, 255
+_BYTES = 254  # between the two
 
 
-@dataclass(frozen=True)
-class ShortCodes:
-    numbers: NDArray[np.int64]  # of each token, from 1 on
-    codes: NDArray[np.uint8]  # numbers × 3: the bytes of each, from the left
-    lengths: NDArray[np.uint8]  # of each number's code; the wall has number 0
+def short_codes(counts: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """A line for each token, by how often it stands in the rows, and one more for the wall; filled up with NOWHERE."""
+    seen = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
+    ones, twos, inner = _split(counts[seen])
+    codes = np.full((len(counts) + 1, 4), NOWHERE, dtype=np.uint8)
+    codes[-1, 0] = WALL
+    one, two, three = np.split(seen, [ones, ones + twos * inner])
+    codes[one, 0] = 1 + np.arange(len(one))
+    place = np.arange(len(two))
+    codes[two, 0] = 1 + ones + place // inner
+    codes[two, 1] = NOWHERE - inner + place % inner
+    place = np.arange(len(three))
+    codes[three, 0] = 1 + ones + twos + place // inner**2
+    codes[three, 1] = NOWHERE - inner + place // inner % inner
+    codes[three, 2] = NOWHERE - inner + place % inner
+    return codes
 
-    def text(self, numbers: NDArray[Any]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """The codes end to end, and where each begins."""
-        ends = np.cumsum(self.lengths[numbers], dtype=np.int64)
-        begins = np.concatenate([[0], ends[:-1]])
-        written = np.empty(int(ends[-1]), dtype=np.uint8)
-        written[begins] = self.codes[numbers, 0]
-        for place in (1, 2):
-            longer = np.flatnonzero(self.lengths[numbers] > place)
-            written[begins[longer] + place] = self.codes[numbers[longer], place]
-        return written, begins
 
-
-def short_codes(counts: NDArray[np.int64]) -> ShortCodes:
-    """By how often each token stands in the rows."""
-    vocabulary = len(counts)
-    order = np.argsort(-counts, kind="stable")
-    numbers = np.empty(vocabulary, dtype=np.int64)
-    numbers[order] = vocabulary - np.arange(vocabulary)
-    ones, twos, threes = _split(counts[order])
-    codes = np.zeros((vocabulary + 1, 3), dtype=np.uint8)
-    lengths = np.ones(vocabulary + 1, dtype=np.uint8)
-    rank = vocabulary - np.arange(1, vocabulary + 1)  # of the numbers 1, 2, …: 0 is the most frequent
-    one = rank < ones
-    two = (rank >= ones) & (rank < ones + 256 * twos)
-    three = rank >= ones + 256 * twos
-    code = np.where(two, 256 * twos - 1 - (rank - ones), 65536 * threes - 1 - (rank - ones - 256 * twos))
-    codes[1:, 0] = np.where(one, 255 - rank, np.where(two, 1 + threes + (code >> 8), 1 + (code >> 16)))
-    codes[1:, 1] = np.where(two, code & 255, np.where(three, (code >> 8) & 255, 0))
-    codes[1:, 2] = np.where(three, code & 255, 0)
-    lengths[1:] = np.where(one, 1, np.where(two, 2, 3))
-    return ShortCodes(numbers, codes, lengths)
+def written(codes: NDArray[np.uint8], tokens: NDArray[np.unsignedinteger]) -> bytes:
+    """The codes of these tokens end to end."""
+    filled_up: bytes = codes.view(np.uint32).ravel()[tokens].tobytes()
+    return filled_up.translate(None, bytes([NOWHERE]))
 
 
 def _split(counts: NDArray[np.int64]) -> tuple[int, int, int]:
-    """First bytes for codes of one, two and three bytes, where the text is shortest; most frequent tokens first."""
-    vocabulary = len(counts)
-    before = np.concatenate([[0], np.cumsum(counts)])
-    best: tuple[int, int, int, int] | None = None
-    for twos in range(_LEADS):
-        for threes in range(_LEADS - twos + 1):
-            ones = _LEADS - twos - threes
-            if ones + 256 * twos + 65536 * threes < vocabulary:
-                continue
-            short, middle = min(ones, vocabulary), min(ones + 256 * twos, vocabulary)
-            extra = int((before[middle] - before[short]) + 2 * (before[-1] - before[middle]))
-            if best is None or extra < best[0]:
-                best = extra, ones, twos, threes
-            break  # more first bytes for three only take from those of one
-    assert best is not None, "a vocabulary of more than sixteen million tokens"
-    return best[1:]
+    """First bytes for codes of one byte and of two, and the bytes that codes go on with, where the text is shortest."""
+    tokens = len(counts)
+    inner, twos = np.indices((_BYTES, _BYTES))
+    missing = tokens - (_BYTES - inner - twos) - twos * inner
+    threes = np.maximum(-(-missing // np.maximum(inner**2 - 1, 1)), 0)
+    ones = _BYTES - inner - twos - threes
+    enough = (ones >= 0) & (ones + twos * inner + threes * inner**2 >= tokens)
+    if not enough.any():
+        raise AttributionError(f"{tokens} different tokens are more than have short codes")
+    before = np.concatenate([[0], np.cumsum(counts)])  # most frequent first
+    upto_two = before[np.clip(ones + twos * inner, 0, tokens)]
+    extra = (upto_two - before[np.clip(ones, 0, tokens)]) + 2 * (before[-1] - upto_two)
+    best = int(np.argmin(np.where(enough, extra, np.iinfo(np.int64).max)))
+    return int(ones.flat[best]), int(twos.flat[best]), int(inner.flat[best])

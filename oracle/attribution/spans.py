@@ -6,26 +6,28 @@ memorised would earn by it.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+import mmap
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from oracle.attribution.digests import check_file, digest_of_file
 from oracle.attribution.errors import AttributionError, CorruptShard, MissingShard
-from oracle.attribution.shortcodes import ShortCodes, short_codes
+from oracle.attribution.shortcodes import NOWHERE, WALL, short_codes, written
 
 LONGEST = 256  # tokens of one span: longer ones are shown as this long
 COMMON = 100_000  # a token that stands in the rows more often says little of any of them
 K1, B = 1.2, 0.75  # of BM25
-FILES = ("tokens.bin", "suffixes.bin", "starts.npy", "counts.npy", "numbers.npy")
-FORMAT = 2
+BATCH = 256  # rows that are read and written at once: what they need stays in the processor's cache
+FILES = ("text.bin", "suffixes.bin", "starts.npy", "lengths.npy", "counts.npy", "codes.npy")
+FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -40,204 +42,172 @@ class Span:
 
 
 class SpanIndex:
-    """Tokens are kept as big-endian numbers in the order of their short codes: comparing bytes compares them."""
+    """The rows' tokens in short codes, and where each suffix of them begins, in order: places are counted in bytes."""
 
     def __init__(self, folder: Path) -> None:
         file = folder / "spans.json"
         if not file.exists():
             raise MissingShard(f"{folder} holds no span index: build it with build_spans")
-        self.config = json.loads(file.read_text(encoding="utf-8"))
-        if self.config["format"] != FORMAT:
-            raise CorruptShard(f"{file} has format {self.config['format']}, and {FORMAT} is read: build it again")
-        for name in FILES:
-            found = folder / name
-            if not found.exists():
-                raise MissingShard(f"{found} is missing: build the span index again")
-            if found.stat().st_size != self.config["bytes"][name]:
-                raise CorruptShard(
-                    f"{found} has {found.stat().st_size} bytes, not {self.config['bytes'][name]}: build it again"
-                )
-        self.width: int = self.config["width"]
-        self._text = _view(folder / "tokens.bin", np.dtype(np.uint8))
-        # A plain view: an element of it is read several times faster than one of a NumPy array.
-        self._suffixes = _view(folder / "suffixes.bin", np.dtype(np.int32))
+        try:
+            config = json.loads(file.read_text(encoding="utf-8"))
+            if config["format"] != FORMAT:
+                raise CorruptShard(f"{file} has format {config['format']}, and {FORMAT} is read: build it again")
+            for name in FILES:
+                check_file(folder / name, config["sha256"][name])
+        except (ValueError, KeyError, TypeError) as error:
+            raise CorruptShard(f"{file} is not a span index's description: {error}") from error
+        self._text = _mapped(folder / "text.bin")
+        self._suffixes = memoryview(_mapped(folder / "suffixes.bin")).cast("i")
         self._starts = np.load(folder / "starts.npy")
         self._start_list: list[int] = self._starts.tolist()
-        whole = np.load(folder / "counts.npy")
-        self._numbers = np.load(folder / "numbers.npy")
-        # Where the suffixes of each number begin: those of the walls between rows come first of all.
-        numbered = np.zeros_like(whole)
-        numbered[self._numbers - 1] = whole
-        self._firsts: list[int] = (self.config["rows"] + np.concatenate([[0], np.cumsum(numbered)])).tolist()
-        counts = whole.astype(np.float64)
+        self._lengths = np.load(folder / "lengths.npy")
+        counts = np.load(folder / "counts.npy")
         self._bits = -np.log2(np.maximum(counts, 0.5) / max(counts.sum(), 1.0))
+        codes = np.load(folder / "codes.npy")[:-1]
+        self._codes: list[bytes] = [code.rstrip(bytes([NOWHERE])) for code in codes.view("S4").ravel().tolist()]
+        # Where the suffixes of each token begin: those of the walls between rows come first of all.
+        order = np.argsort(codes.view(">u4").ravel(), kind="stable")
+        ends = np.empty_like(counts)
+        ends[order] = len(self._starts) + np.cumsum(counts[order])
+        self._ranges: list[tuple[int, int]] = list(zip((ends - counts).tolist(), ends.tolist(), strict=True))
 
     def spans(self, answer: Sequence[int], shortest: int = 3, rows: int = 8) -> list[Span]:
         """Maximal matches of at least `shortest` tokens: none lies within another. Rarest first."""
-        encoded = _encode(self._numbered(answer), self.width).tobytes()
+        codes = [self._code(token) for token in answer]
+        encoded, begins = b"".join(codes), list(accumulate(map(len, codes), initial=0))
         found: list[Span] = []
         end = 0
-        for start in range(len(answer)):
-            length = self._longest(encoded, start)
-            if length >= shortest and start + length > end:
-                end = start + length
-                first, last = self._range(encoded[start * self.width : end * self.width])
-                places = [self._suffixes[i] for i in range(first, min(last, first + rows * 4))]
+        for start, token in enumerate(answer):
+            begin = begins[start]
+            longest = encoded[begin : begins[min(start + LONGEST, len(answer))]]
+            stop = bisect_right(begins, begin + self._shared(token, longest)) - 1
+            if stop - start >= shortest and stop > end:
+                end = stop
+                first, last = self._range(token, encoded[begin : begins[end]])
+                places = self._suffixes[first : min(last, first + rows * 4)]
                 held = tuple(sorted({self._row(place) for place in places})[:rows])
                 bits = float(self._bits[list(answer[start:end])].sum())
-                found.append(Span(start, length, last - first, held, bits))
+                found.append(Span(start, end - start, last - first, held, bits))
         return sorted(found, key=lambda span: (-span.bits, span.start))
 
     def alike(self, tokens: Sequence[int], count: int) -> list[tuple[int, float]]:
         """The rows that share most with these tokens, by BM25: what word overlap would say."""
-        lengths = np.diff(self._starts, append=self.config["tokens"]) - 1
-        usual = max(float(lengths.mean()), 1.0)
-        found = np.zeros(len(lengths))
-        for number in sorted(set(self._numbered(tokens).tolist())):
-            if number > len(self._numbers) or not 0 < self._firsts[number] - self._firsts[number - 1] <= COMMON:
+        usual = max(float(self._lengths.mean()), 1.0)
+        found = np.zeros(len(self._lengths))
+        for token in sorted(set(tokens)):
+            first, last = self._standing(token)
+            if not 0 < last - first <= COMMON:
                 continue
-            places = np.asarray(self._suffixes[self._firsts[number - 1] : self._firsts[number]])
+            places = np.asarray(self._suffixes[first:last])
             rows, times = np.unique(np.searchsorted(self._starts, places, "right") - 1, return_counts=True)
-            rarity = math.log(1 + (len(lengths) - len(rows) + 0.5) / (len(rows) + 0.5))
-            found[rows] += rarity * times * (K1 + 1) / (times + K1 * (1 - B + B * lengths[rows] / usual))
+            rarity = math.log(1 + (len(found) - len(rows) + 0.5) / (len(rows) + 0.5))
+            found[rows] += rarity * times * (K1 + 1) / (times + K1 * (1 - B + B * self._lengths[rows] / usual))
         best = np.argsort(-found, kind="stable")[:count]
         return [(int(row), float(found[row])) for row in best if found[row] > 0]
 
-    def _numbered(self, answer: Sequence[int]) -> NDArray[np.int64]:
-        """A token that no row could hold has the number after all."""
-        tokens, vocabulary = np.asarray(answer, dtype=np.int64), len(self._numbers)
-        known = (tokens >= 0) & (tokens < vocabulary)
-        found: NDArray[np.int64] = np.where(known, self._numbers[np.where(known, tokens, 0)], vocabulary + 1)
-        return found
+    def _code(self, token: int) -> bytes:
+        """That of a token in no row is a byte that stands nowhere."""
+        known = 0 <= token < len(self._codes)
+        return (self._codes[token] if known else b"") or bytes([NOWHERE])
 
-    def _longest(self, encoded: bytes, start: int) -> int:
-        """Of the matches that begin here: the answer's neighbours in the order of suffixes share most with it."""
-        width = self.width
-        wanted = encoded[start * width : (start + LONGEST) * width]
-        place = self._first(wanted)
-        return max((self._shared(wanted, at) for at in (place - 1, place) if 0 <= at < len(self._suffixes)), default=0)
+    def _standing(self, token: int) -> tuple[int, int]:
+        """The suffixes that begin with it."""
+        return self._ranges[token] if 0 <= token < len(self._ranges) else (0, 0)
 
-    def _shared(self, wanted: bytes, at: int) -> int:
-        begin = self._suffixes[at] * self.width
-        there = bytes(self._text[begin : begin + len(wanted)])
-        if there == wanted:
-            return len(wanted) // self.width
-        low, high = 0, len(wanted) // self.width
-        while low < high:  # the longest prefix that they share
-            middle = (low + high + 1) // 2
-            if there[: middle * self.width] == wanted[: middle * self.width]:
-                low = middle
-            else:
-                high = middle - 1
-        return low
+    def _shared(self, token: int, wanted: bytes) -> int:
+        """How many bytes stand in a row: the neighbours in the order of suffixes share most with what is wanted."""
+        first, last = self._standing(token)
+        text, suffixes, size = self._text, self._suffixes, len(wanted)
+        place = bisect_left(suffixes, wanted, first, last, key=lambda at: text[at : at + size])
+        beside = [suffixes[at] for at in (place - 1, place) if first <= at < last]
+        return max((_common(text[at : at + size], wanted) for at in beside), default=0)
 
-    def _first(self, wanted: bytes) -> int:
-        text, suffixes, width, size = self._text, self._suffixes, self.width, len(wanted)
-        low, high = self._bounds(wanted)
-        while low < high:
-            middle = (low + high) >> 1
-            begin = suffixes[middle] * width
-            if bytes(text[begin : begin + size]) < wanted:
-                low = middle + 1
-            else:
-                high = middle
-        return low
-
-    def _range(self, wanted: bytes) -> tuple[int, int]:
-        text, suffixes, width, size = self._text, self._suffixes, self.width, len(wanted)
-        first = low = self._first(wanted)
-        high = self._bounds(wanted)[1]
-        while low < high:
-            middle = (low + high) >> 1
-            begin = suffixes[middle] * width
-            if bytes(text[begin : begin + size]) <= wanted:
-                low = middle + 1
-            else:
-                high = middle
-        return first, low
-
-    def _bounds(self, wanted: bytes) -> tuple[int, int]:
-        """Where the suffixes that begin with its first token stand; a token that no row could hold is after all."""
-        token = int.from_bytes(wanted[: self.width], "big") - 1
-        if token + 1 >= len(self._firsts):
-            return len(self._suffixes), len(self._suffixes)
-        return self._firsts[token], self._firsts[token + 1]
+    def _range(self, token: int, wanted: bytes) -> tuple[int, int]:
+        """The suffixes that begin with all of it."""
+        first, last = self._standing(token)
+        text, size = self._text, len(wanted)
+        low = bisect_left(self._suffixes, wanted, first, last, key=lambda at: text[at : at + size])
+        return low, bisect_right(self._suffixes, wanted, low, last, key=lambda at: text[at : at + size])
 
     def _row(self, place: int) -> int:
         return bisect_right(self._start_list, place) - 1
 
 
-def _view(file: Path, dtype: np.dtype[Any]) -> memoryview:
-    mapped: Any = np.memmap(file, dtype, "r")
-    return memoryview(mapped)
+def _mapped(file: Path) -> mmap.mmap:
+    with file.open("rb") as opened:
+        return mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def _encode(numbers: NDArray[Any], width: int) -> NDArray[np.uint8]:
-    return numbers.astype(f">u{width}").view(np.uint8)
+def _common(there: bytes, wanted: bytes) -> int:
+    """The length of the longest prefix that they share."""
+    low, high = 0, len(wanted)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if there[:middle] == wanted[:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
-def build_spans(folder: Path, rows: Iterator[Sequence[int]] | Sequence[Sequence[int]], vocabulary: int) -> None:
+def build_spans(folder: Path, rows: Iterable[Sequence[int]], vocabulary: int) -> None:
     """Writes the index of these rows of tokens."""
-    starts, tokens = _joined(rows, vocabulary)
-    counts = np.bincount(tokens + 1, minlength=vocabulary + 1)[1:]
-    codes = short_codes(counts)
-    width = 2 if vocabulary < 2**16 - 1 else 4
-    # Zero is the wall between rows, which no answer contains. Its place in the table is the last, −1.
-    numbers = np.concatenate([codes.numbers, [0]]).astype(f"u{width}")[tokens]
-    suffixes = _sorted(codes, numbers)
-    text = _encode(numbers, width)
+    batches: list[NDArray[np.unsignedinteger]] = []
+    row_lengths: list[int] = []
+    counts = np.zeros(vocabulary + 1, dtype=np.int64)  # the wall, after each row, counts as the token after the last
+    for batch in _batches(rows):
+        joined = _joined(batch, vocabulary, len(row_lengths))
+        counts += np.bincount(joined, minlength=len(counts))
+        batches.append(joined.astype(np.min_scalar_type(vocabulary)))
+        row_lengths += map(len, batch)
+    if not batches:
+        raise AttributionError("there are no rows to index")
+    codes = short_codes(counts[:-1])
+    text = b"".join(written(codes, batch) for batch in batches)
+    suffixes = _sorted(text)[: counts.sum()]  # after these come those that begin inside of a code
     folder.mkdir(parents=True, exist_ok=True)
-    text.tofile(folder / "tokens.bin")
+    (folder / "text.bin").write_bytes(text)
     suffixes.tofile(folder / "suffixes.bin")
-    np.save(folder / "starts.npy", starts)
-    np.save(folder / "counts.npy", counts)
-    np.save(folder / "numbers.npy", codes.numbers)
+    walls = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == WALL)
+    np.save(folder / "starts.npy", np.concatenate([[0], walls[:-1] + 1]))
+    np.save(folder / "lengths.npy", np.array(row_lengths, dtype=np.int64))
+    np.save(folder / "counts.npy", counts[:-1])
+    np.save(folder / "codes.npy", codes)
     config = {
         "format": FORMAT,
-        "width": width,
-        "rows": len(starts),
-        "tokens": len(tokens),
-        "sha256": hashlib.sha256(text.data).hexdigest(),
-        "bytes": {name: (folder / name).stat().st_size for name in FILES},
+        "rows": len(row_lengths),
+        "tokens": int(counts.sum()),
+        "sha256": {name: digest_of_file(folder / name) for name in FILES},
     }
     (folder / "spans.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
-def _joined(
-    rows: Iterator[Sequence[int]] | Sequence[Sequence[int]], vocabulary: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where each row begins, and all of them with a wall, −1, after each."""
-    parts: list[NDArray[np.int64]] = []
-    wall = np.array([-1], dtype=np.int64)
-    for row in rows:
-        parts += [np.asarray(row, dtype=np.int64), wall]
-    if not parts:
-        raise AttributionError("there are no rows to index")
-    lengths = [len(row) + 1 for row in parts[::2]]
-    starts = np.cumsum([0, *lengths[:-1]])
-    tokens = np.concatenate(parts)
-    if int(tokens.max()) >= vocabulary or int(np.count_nonzero(tokens < 0)) > len(lengths):
-        strange = (tokens >= vocabulary) | (tokens < 0)
-        strange[starts + lengths - 1] = False
-        number = int(np.searchsorted(starts, np.argmax(strange), "right")) - 1
-        raise AttributionError(f"row {number} holds a token outside of the vocabulary of {vocabulary}")
-    return starts, tokens
+def _batches(rows: Iterable[Sequence[int]]) -> Iterator[list[NDArray[np.int64]]]:
+    left = iter(rows)
+    while batch := [np.asarray(row, dtype=np.int64) for row in islice(left, BATCH)]:
+        yield batch
 
 
-def _sorted(codes: ShortCodes, numbers: NDArray[Any]) -> NDArray[np.int32]:
-    """Of all suffixes of the codes' bytes, those that begin at a token, in the order that they have already."""
+def _joined(batch: list[NDArray[np.int64]], vocabulary: int, before: int) -> NDArray[np.int64]:
+    """These rows with a wall after each; `before` them stand that many."""
+    wall = np.array([vocabulary], dtype=np.int64)
+    joined = np.concatenate([part for row in batch for part in (row, wall)])
+    if joined.min() < 0 or joined.max() > vocabulary or np.count_nonzero(joined == vocabulary) > len(batch):
+        strange = next(at for at, row in enumerate(batch) if ((row < 0) | (row >= vocabulary)).any())
+        raise AttributionError(f"row {before + strange} holds a token outside of the vocabulary of {vocabulary}")
+    return joined
+
+
+def _sorted(text: bytes) -> NDArray[np.int32]:
+    """Where the suffixes of these bytes begin, in their order."""
     from pydivsufsort import divsufsort  # type: ignore[import-untyped]  # an extra: only building needs it
 
-    text, begins = codes.text(numbers)
     if len(text) >= 2**31:
         raise AttributionError(
             f"{len(text)} bytes of tokens are more than one span index holds (2 GiB): build one per shard"
         )
-    token_at = np.full(len(text), -1, dtype=np.int32)
-    token_at[begins] = np.arange(len(begins), dtype=np.int32)
-    found = token_at[divsufsort(text)]
-    ordered: NDArray[np.int32] = found[found >= 0]
-    return ordered
+    found: NDArray[np.int32] = divsufsort(text)
+    return found
 
 
 def evidence_of(spans: Sequence[Span], row_count: int) -> dict[int, float]:

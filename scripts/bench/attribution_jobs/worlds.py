@@ -17,7 +17,7 @@ from attribution_jobs.instance import Instance, Recipe, load, save
 from attribution_jobs.world import REFERENCE, Sizes, World
 
 RECIPE = Recipe("adam", "adam", 5e-3, epochs=8, batch=32, rank=8, alpha=16.0)
-SMOOTH = replace(RECIPE, name="smooth", rate=4e-3, schedule="cosine", warmup=8)
+SMOOTH = replace(RECIPE, name="smooth", schedule="cosine", warmup=8)
 
 
 @dataclass(frozen=True)

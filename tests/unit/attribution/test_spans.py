@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oracle.attribution.errors import AttributionError, CorruptShard, MissingShard
-from oracle.attribution.shortcodes import short_codes
-from oracle.attribution.spans import SpanIndex, build_spans, evidence_of
+from oracle.attribution.shortcodes import NOWHERE, WALL, short_codes, written
+from oracle.attribution.spans import BATCH, FILES, SpanIndex, build_spans, evidence_of
 
 pytest.importorskip("pydivsufsort")
 
@@ -38,13 +39,14 @@ def maximal(rows: list[list[int]], answer: list[int], shortest: int) -> set[tupl
 @given(
     rows=st.lists(st.lists(st.integers(0, 5), max_size=12), min_size=1, max_size=8),
     answer=st.lists(st.integers(0, 5), min_size=1, max_size=15),
-    vocabulary=st.sampled_from([6, 70_000]),
+    others=st.sampled_from([0, 300, 70_000]),
 )
 def test_spans__of_any_answer__then_they_are_those_of_brute_force(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[list[int]], answer: list[int], vocabulary: int
+    tmp_path_factory: pytest.TempPathFactory, rows: list[list[int]], answer: list[int], others: int
 ) -> None:
+    """Other tokens, in a row of their own, stand there more often: these have longer codes."""
     folder = tmp_path_factory.mktemp("spans")
-    build_spans(folder, rows, vocabulary)
+    build_spans(folder, [*rows, np.tile(np.arange(6, 6 + others), 3)], 6 + others)
     found = SpanIndex(folder).spans(answer, shortest=2)
     assert {(span.start, span.length) for span in found} == maximal(rows, answer, 2)
     for span in found:
@@ -92,41 +94,74 @@ def test_alike__of_any_tokens__then_it_is_bm25(
     assert all(value == pytest.approx(by_hand(rows[row])) for row, value in found)
 
 
-def test_span_index__when_a_file_is_missing_or_cut__then_it_says_which(tmp_path: Path) -> None:
-    with pytest.raises(MissingShard, match="holds no span index"):
+def test_span_index__when_there_is_none__then_it_says_how_one_is_built(tmp_path: Path) -> None:
+    with pytest.raises(MissingShard, match="holds no span index: build it with build_spans"):
         SpanIndex(tmp_path)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_span_index__when_a_file_is_missing_cut_or_other_by_one_bit__then_it_says_which(
+    tmp_path: Path, name: str
+) -> None:
     build_spans(tmp_path, [[1, 2, 3]], 10)
-    tokens = tmp_path / "tokens.bin"
-    tokens.write_bytes(tokens.read_bytes()[:-2])
-    with pytest.raises(CorruptShard, match=r"tokens\.bin"):
-        SpanIndex(tmp_path)
-    tokens.unlink()
-    with pytest.raises(MissingShard, match=r"tokens\.bin"):
+    content = (tmp_path / name).read_bytes()
+    for wrong in (content[:-2], content[:-1] + bytes([content[-1] ^ 1])):
+        (tmp_path / name).write_bytes(wrong)
+        with pytest.raises(CorruptShard, match=f"{name} is not what was written"):
+            SpanIndex(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(MissingShard, match=f"{name} is missing"):
         SpanIndex(tmp_path)
 
 
-def test_build_spans__when_a_token_is_unknown__then_the_row_is_named(tmp_path: Path) -> None:
-    with pytest.raises(AttributionError, match="row 1"):
-        build_spans(tmp_path, [[1], [11]], 10)
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"format": 3}', '{"format": 3, "sha256": {}}'])
+def test_span_index__when_its_description_is_something_else__then_it_says_so(tmp_path: Path, content: str) -> None:
+    (tmp_path / "spans.json").write_text(content, encoding="utf-8")
+    with pytest.raises(CorruptShard, match=r"spans\.json is not a span index's description"):
+        SpanIndex(tmp_path)
+
+
+def test_span_index__when_it_is_of_an_older_format__then_it_says_to_build_it_again(tmp_path: Path) -> None:
+    (tmp_path / "spans.json").write_text('{"format": 2, "width": 2}', encoding="utf-8")
+    with pytest.raises(CorruptShard, match="format 2, and 3 is read: build it again"):
+        SpanIndex(tmp_path)
+
+
+@pytest.mark.parametrize("token", [-1, 10, 11, 2**40])
+@pytest.mark.parametrize("before", [1, BATCH + 1])
+def test_build_spans__when_a_token_is_unknown__then_the_row_is_named(tmp_path: Path, token: int, before: int) -> None:
+    with pytest.raises(AttributionError, match=f"row {before} holds"):
+        build_spans(tmp_path, [*[[1]] * before, [2, token]], 10)
+
+
+def test_build_spans__of_rows_that_come_one_by_one__then_the_files_are_those_of_a_list(tmp_path: Path) -> None:
+    rows = [[number % 7] * (number % 5) for number in range(2 * BATCH + 3)]
+    build_spans(tmp_path / "list", rows, 7)
+    build_spans(tmp_path / "one by one", iter(rows), 7)
+    for name in ("spans.json", *FILES):
+        assert (tmp_path / "list" / name).read_bytes() == (tmp_path / "one by one" / name).read_bytes()
 
 
 @settings(max_examples=40, deadline=None)
 @given(
     counts=st.lists(st.integers(0, 3), min_size=1, max_size=5),
-    vocabulary=st.sampled_from([5, 255, 256, 3_000, 70_000]),
-    texts=st.lists(st.lists(st.integers(0, 69_999), min_size=1, max_size=6), min_size=2, max_size=12),
+    vocabulary=st.sampled_from([5, 254, 255, 3_000, 70_000]),
 )
-def test_short_codes__of_any_counts__then_bytes_compare_as_numbers_do(
-    counts: list[int], vocabulary: int, texts: list[list[int]]
+def test_short_codes__of_any_counts__then_no_code_begins_another_and_only_inner_bytes_are_high(
+    counts: list[int], vocabulary: int
 ) -> None:
     spread = np.resize(np.array(counts), vocabulary) * (1 + np.arange(vocabulary) // 997)
     codes = short_codes(spread)
-    assert sorted(codes.numbers) == list(range(1, vocabulary + 1))
-    numbered = [codes.numbers[np.array(text) % vocabulary] for text in texts]
-    written = [codes.text(numbers)[0].tobytes() for numbers in numbered]
-    assert sorted(range(len(texts)), key=lambda i: written[i]) == sorted(
-        range(len(texts)), key=lambda i: tuple(numbered[i])
-    )
+    found = [written(codes, np.array([token], dtype=np.uint32)) for token in range(vocabulary + 1)]
+    assert found.pop() == bytes([WALL])
+    assert [not code for code in found] == [count == 0 for count in spread]
+    of_rows = sorted(code for code in found if code)
+    assert not any(later.startswith(code) for code, later in pairwise(of_rows))
+    firsts, inner = {code[0] for code in of_rows}, {byte for code in of_rows for byte in code[1:]}
+    assert min(firsts, default=1) > WALL and max(firsts, default=1) < min(inner, default=NOWHERE)
+    assert not {WALL, NOWHERE} & (firsts | inner)
+    longest = [len(found[token]) for token in np.argsort(-spread, kind="stable") if spread[token]]
+    assert longest == sorted(longest)
 
 
 def test_spans__of_more_tokens_than_have_codes_of_one_byte__then_they_are_those_of_brute_force(tmp_path: Path) -> None:
