@@ -1,9 +1,9 @@
-"""What an attestor needs to recompute attribution: the answers in its sample, and the files of the models."""
+"""What an attestor recomputes attribution from: answers in its sample, files of models, and snapshots."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, HTTPException, Request
@@ -16,8 +16,9 @@ from oracle.daemon.ground import Ground
 from oracle.errors import NeedsPerson, Retry
 from oracle.settlement import disclosing
 from oracle.settlement.document import hexed
-from oracle.store import models
+from oracle.store import models, snapshots
 from oracle.store.models import Model
+from oracle.types import Cid, DatanetId
 from oracle.web.asked import Number
 
 _LARGEST_REQUEST = 4096
@@ -59,6 +60,17 @@ def router(ground: Ground) -> APIRouter:
         if base is None:
             raise HTTPException(404, "its base was not published here; its card says where it is from")
         return _file(ground, base, name)
+
+    @routes.get("/snapshots/{datanet}/{version}/{part}")
+    def snapshot(datanet: Number, version: Number, part: Literal["manifest", "rows"]) -> Response:
+        """Who holds the credit of which row: the manifest, whose hash is on chain, and the table that it names."""
+        with ground.database.reading() as connection:
+            made = snapshots.of_version(connection, DatanetId(datanet), version)
+        if made is None:
+            raise HTTPException(404, f"datanet {datanet} has no version {version} here")
+        if part == "rows":
+            return _blob(ground, made.rows)
+        return Response(made.manifest, media_type="application/json")
 
     return routes
 
@@ -104,8 +116,12 @@ def _file(ground: Ground, made: Model, name: str) -> Response:
     if name not in made.made.files:
         raise HTTPException(404, f"{made.id} has no file {name}")
 
+    return _blob(ground, made.made.files[name])
+
+
+def _blob(ground: Ground, cid: Cid) -> Response:
     def pieces() -> Iterator[bytes]:
-        with ground.blobs.open(made.made.files[name]) as opened:
+        with ground.blobs.open(cid) as opened:
             while piece := opened.read(_PIECE):
                 yield piece
 

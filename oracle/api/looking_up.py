@@ -76,33 +76,23 @@ async def prompt_of(shop: Shop, asked: Asked, offer: Offer, words: Words) -> Pro
         raise Refusal(503, "not_looked_up", str(error), retry_after=10) from None
     except OpenLedgerError as error:
         raise Refusal(503, "not_looked_up", "its documents cannot be looked up now", retry_after=60) from error
-    return await asyncio.to_thread(
-        lambda: _with(words, asked, found, plain, _retrieval(shop, found))
-    )  # fmt: skip
+    return await asyncio.to_thread(lambda: _with(words, asked, found, plain, _retrieval(shop, found)))
 
 
 async def _plain(words: Words, asked: Asked) -> tuple[int, ...]:
     """What is asked, alone. In a thread where that takes long: a stranger's template, or very many words."""
 
-    def tokens() -> tuple[int, ...]:
-        # A template writes the special tokens itself.
-        return words.encode(_text(words, asked, asked.messages), special=not asked.messages)
-
     size = len(asked.prompt) + sum(len(each["content"]) for each in asked.messages)
     if size > _SHORT or (words.template and asked.messages):
-        return await asyncio.to_thread(tokens)
-    return tokens()
+        return (await asyncio.to_thread(words.prompt, _said(asked))).tokens
+    return words.prompt(_said(asked)).tokens
 
 
 def _with(words: Words, asked: Asked, found: Found, plain: tuple[int, ...], told: Retrieval) -> Prompt:
     if not found.passages:
         return Prompt(plain, found.logged("", []), told)
-    if asked.messages:
-        text = _text(words, asked, _with_block(asked.messages, found.prompt_block))
-    else:
-        text = f"{found.prompt_block}\n\n{asked.prompt}"
-    encoded = words.tokenizer.encode(text, add_special_tokens=not asked.messages)
-    return Prompt(tuple(encoded.ids), found.logged(text, encoded.offsets), told)
+    made = words.prompt(_said(asked), found.prompt_block)
+    return Prompt(made.tokens, found.logged(made.text, made.offsets), told)
 
 
 def _retrieval(shop: Shop, found: Found) -> Retrieval:
@@ -133,21 +123,14 @@ def readable(shop: Shop, names: Iterable[ContributionId]) -> set[ContributionId]
     return found
 
 
-def _with_block(messages: Sequence[Mapping[str, str]], block: str) -> tuple[dict[str, str], ...]:
-    """In the system's message, after what the caller has told there."""
-    first, rest = (messages[0], messages[1:]) if messages[0]["role"] == "system" else (None, messages)
-    content = block if first is None else f"{first['content']}\n\n{block}"
-    return ({"role": "system", "content": content}, *(dict(each) for each in rest))
-
-
 def _question(asked: Asked) -> str:
     """What the user said last."""
     said = [each["content"] for each in asked.messages if each["role"] == "user"]
     return (said[-1] if said else asked.prompt)[-_LONGEST_QUESTION:].strip()
 
 
-def _text(words: Words, asked: Asked, messages: Sequence[Mapping[str, str]]) -> str:
-    return words.chat(messages) if messages else asked.prompt
+def _said(asked: Asked) -> str | Sequence[Mapping[str, str]]:
+    return asked.messages or asked.prompt
 
 
 def _count(words: Words, text: str) -> int:

@@ -53,8 +53,9 @@ def attest(
 ) -> None:
     """Check a published batch against the chain, and sign it or say precisely what is wrong. Exits with 1 if it is."""
     from oracle.chain.signer import signer_of
-    from oracle.daemon.fetching import Fetching, manifests_of
+    from oracle.daemon.fetching import Fetching
     from oracle.daemon.recomputing import recomputer_of
+    from oracle.daemon.registered import Registered
     from oracle.settlement.attest import Policy
     from oracle.settlement.attest import attest as judge
     from oracle.settlement.drawing import Drawing
@@ -73,8 +74,9 @@ def attest(
     if url is not None:
         publisher, given = Publisher(url), ground.settings.home / "disclosed"
         drawing = Drawing(publisher, onchain, signer, journal, given) if find_spec("torch") else None
+        known = Registered(ground, publisher)
         fetched = recomputer_of(
-            models or ground.settings.home / "models", given, Fetching(publisher, manifests_of(ground))
+            models or ground.settings.home / "models", given, Fetching(publisher, known.manifest_of), known
         )
         _watch(
             Watching(
@@ -84,7 +86,7 @@ def attest(
             every,
         )  # fmt: skip
         return
-    recompute = recomputer_of(models, answers)
+    recompute = recomputer_of(models, answers, registry=Registered(ground))
     assert bundle is not None
     signed, document = Signed.from_json((bundle / STATEMENT).read_bytes()), bundle / DOCUMENT
     published = document.read_bytes() if document.exists() else None

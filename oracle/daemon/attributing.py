@@ -144,8 +144,8 @@ class Attributing:
 
         found = []
         for each in exchange.passages:
-            giver = contributions.named(connection, ContributionId(each.contribution)).contributor
-            found.append(Passage("0x" + each.contribution.hex(), giver, "0x" + each.row.hex()))
+            owner = each.owner or contributions.named(connection, ContributionId(each.contribution)).contributor
+            found.append(Passage("0x" + each.contribution.hex(), owner, "0x" + each.row.hex()))
         return found
 
     def _opened(self, model: Model) -> Attributable:

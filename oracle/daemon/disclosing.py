@@ -15,13 +15,14 @@ from sqlalchemy import Connection
 
 from oracle.chain.reading import headers, heads
 from oracle.daemon.ground import Ground
+from oracle.daemon.showing import NotShown, shown
 from oracle.errors import NeedsPerson, Retry
 from oracle.settlement.disclosing import LATEST, SOONEST, Content, Request, gone, opened
 from oracle.settlement.hashing import keccak
 from oracle.settlement.onchain import Onchain
 from oracle.settlement.receipts import recovered
 from oracle.settlement.sampling import Drawn
-from oracle.store import answers, batches, disclosures
+from oracle.store import answers, batches, calls, disclosures
 from oracle.store.answers import Kept
 from oracle.store.batches import Batch, State
 from oracle.store.disclosures import Draw
@@ -127,7 +128,12 @@ class Disclosing:
             return gone(receipt.id, "its texts were erased")
         if exchange.said is None:
             return gone(receipt.id, "what its hashes are made of was not kept")
-        return opened(receipt.id, self.salts(receipt.id), exchange)
+        conditions = calls.document(connection, receipt.conditions)
+        try:
+            passages = shown(self.ground.stores, connection, exchange.passages)
+        except NotShown as error:
+            return gone(receipt.id, str(error))
+        return opened(receipt.id, self.salts(receipt.id), exchange, conditions, passages)
 
     def _missing(self, kept: Kept | None) -> str | None:
         if kept is None:

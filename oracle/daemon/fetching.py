@@ -11,11 +11,8 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from oracle.daemon.ground import Ground
 from oracle.settlement.recomputing import Unable
 from oracle.settlement.watching import Publisher
-from oracle.store.database import Database
-from oracle.store.events import events, topic
 from oracle.types import Hash32
 
 MANIFEST = "manifest.json"
@@ -67,27 +64,6 @@ class Fetching:
         if not (making / "base" / "config.json").exists():
             return "its base's files are not public"
         return None
-
-
-def manifests_of(ground: Ground) -> ManifestOf:
-    """From an index of one's own."""
-
-    def manifest_of(model: int, version: int) -> Hash32 | None:
-        database = Database(ground.settings.database)
-        try:
-            with database.reading() as connection:
-                found = events(
-                    connection, ground.rpc.chain, "ModelRegistry", "VersionPublished",
-                    topic1=topic(model), topic2=topic(version),
-                )  # fmt: skip
-        finally:
-            database.close()
-        if not found:
-            return None
-        artifacts = found[-1].args["artifacts"]
-        return Hash32(bytes(artifacts["manifestHash"] if isinstance(artifacts, dict) else artifacts[1]))
-
-    return manifest_of
 
 
 def _is_inside(name: str) -> bool:

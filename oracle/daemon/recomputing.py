@@ -2,16 +2,17 @@
 
 MODELS/<model>.<version>/base      as transformers saves it
 MODELS/<model>.<version>/adapter   as PEFT saves it, with the folder `attribution` that was published beside it
-ANSWERS/<receipt id>.json          {"salt", "said", "texts"}, which the receipt hashes, the tokens that the model saw
-                                   and said, and how many passages stood in the prompt; or {"gone": why}
+ANSWERS/<receipt id>.json          {"salt", "said", "texts", "conditions"}, which the receipt hashes, the tokens that
+                                   the model saw and said, and the passages of the prompt; or {"gone": why}
 
 A disclosed answer that is not the receipt's proves nothing against anybody: it is not recomputed, and that is said. The
-tokens have to be those of the texts, by the base's own tokenizer and template.
+prompt is made anew, of what was asked and of the passages that the receipt names, by the base's own tokenizer and
+template. What was said has to be the text of its tokens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
@@ -21,16 +22,23 @@ from typing import Any
 
 import orjson
 
+from oracle.daemon.attributing import as_weights
+from oracle.daemon.looked_up import Named, Registry, Shown, named_in, quotes
+from oracle.daemon.rendering import BadTemplate
+from oracle.daemon.texts import Words
 from oracle.errors import NeedsPerson
-from oracle.settlement.hashing import keccak
+from oracle.retrieval.prompting import written
+from oracle.retrieval.records import places
+from oracle.settlement.differing import Difference
+from oracle.settlement.document import hexed
+from oracle.settlement.hashing import NOTHING, keccak
 from oracle.settlement.recomputing import Recomputer, Unable, unable
-from oracle.store.receipts import Attribution, Credit, Receipt
-from oracle.types import Address, Hash32
+from oracle.store.receipts import Attribution, Receipt
+from oracle.types import Hash32
 
 ANSWERING = "oracle.attribution.answering"  # opens a model with its index, and explains answers by it
-_FIELDS = ("output_tokens", "passages", "prompt_tokens", "said", "salt", "texts")
+_FIELDS = ("conditions", "output_tokens", "passages", "prompt_tokens", "said", "salt", "texts")
 _INDEX = ("adapter", "attribution", "index.json")
-LOOKED_UP = "passages were looked up for it, and whose they are is not disclosed with it"
 _LONGEST_STOP = 200  # characters of a stop sequence, which ends a text and not its tokens
 
 Fetch = Callable[[int, int, Path], Unable | None]
@@ -38,16 +46,27 @@ Fetch = Callable[[int, int, Path], Unable | None]
 
 @dataclass(frozen=True)
 class Disclosed:
-    """One answer that is the receipt's."""
+    """One answer that is the receipt's, and the passages that the receipt names, as the operator shows them."""
 
     said: Any
     texts: tuple[str, ...]
     prompt: tuple[int, ...]
     output: tuple[int, ...]
-    passages: int = 0  # that the operator says were looked up for the prompt
+    named: tuple[Named, ...] = ()
+    shown: tuple[Shown, ...] = ()
 
 
-def recomputer_of(models: Path | None, answers: Path | None, fetch: Fetch | None = None) -> Recomputer:
+@dataclass(frozen=True)
+class Rebuilt:
+    """The prompt's tokens, and which of them are the passages that the receipt names."""
+
+    tokens: tuple[int, ...]
+    places: tuple[tuple[int, int], ...] = ()
+
+
+def recomputer_of(
+    models: Path | None, answers: Path | None, fetch: Fetch | None = None, registry: Registry | None = None
+) -> Recomputer:
     """What this machine can do, or the plain reason why it cannot."""
     if find_spec("torch") is None:
         return unable("torch is not installed here (pip install 'openledger[models]')")
@@ -57,15 +76,16 @@ def recomputer_of(models: Path | None, answers: Path | None, fetch: Fetch | None
         return unable("no model's files are on this machine (--models FOLDER)")
     if answers is None:
         return unable("no answer was disclosed to this machine (--answers FOLDER)")
-    return _Recomputing(models, answers, fetch)
+    return _Recomputing(models, answers, fetch, registry)
 
 
 class _Recomputing:
-    def __init__(self, models: Path, answers: Path, fetch: Fetch | None) -> None:
-        self._models, self._answers, self._fetch = models, answers, fetch
+    def __init__(self, models: Path, answers: Path, fetch: Fetch | None, registry: Registry | None) -> None:
+        self._models, self._answers, self._fetch, self._registry = models, answers, fetch, registry
         self._opened = lru_cache(maxsize=2)(self._open)
 
     def __call__(self, receipt: Receipt, /) -> Attribution | Unable:
+        """Raises Difference where the receipt contradicts the chain, or itself."""
         told = disclosed(self._answers, receipt)
         if isinstance(told, Unable):
             return told
@@ -73,19 +93,21 @@ class _Recomputing:
         missing = self._missing(receipt, folder)
         if missing is not None:
             return missing
-        if not says(folder / "base", told):
-            return Unable(LOOKED_UP if told.passages else "its disclosed tokens are not those of its texts")
-        answering, query = import_module(ANSWERING), import_module("oracle.attribution.records").Query
-        asked = answering.Answer(query(receipt.id.hex(), (*told.prompt, *told.output), len(told.prompt)))
+        made = rebuilt(folder / "base", receipt, told, self._registry)
+        return made if isinstance(made, Unable) else self._explained(receipt, folder, told, made)
+
+    def _explained(self, receipt: Receipt, folder: Path, told: Disclosed, made: Rebuilt) -> Attribution | Unable:
+        answering = import_module(ANSWERING)
+        query, passage = import_module("oracle.attribution.records").Query, answering.Passage
+        placed = tuple(
+            answering.Placed(passage(hexed(each.contribution), each.owner, hexed(each.row)), first, last)
+            for each, (first, last) in zip(told.named, made.places, strict=True)
+        )
+        asked = query(receipt.id.hex(), (*made.tokens, *told.output), len(made.tokens))
         try:
-            found = self._opened(folder).explain([asked])[0]
+            return as_weights(self._opened(folder).explain([answering.Answer(asked, placed)])[0])
         except NeedsPerson as error:
             return Unable(str(error))
-        paid = tuple(
-            Credit(Hash32(bytes.fromhex(c.contribution.removeprefix("0x"))), Address(c.owner), c.weight, c.holder)
-            for c in found.credits
-        )
-        return Attribution(paid, found.unattributed)
 
     def _missing(self, receipt: Receipt, folder: Path) -> Unable | None:
         if not folder.joinpath(*_INDEX).exists() and self._fetch is not None:
@@ -102,31 +124,43 @@ class _Recomputing:
         return answering.Attributable(load(folder / "base", folder / "adapter"), folder / "adapter" / "attribution")
 
 
-def says(base: Path, told: Disclosed) -> bool:
-    """Whether the tokens are those of the texts. A base without a tokenizer answers nothing but tokens.
+def rebuilt(base: Path, receipt: Receipt, told: Disclosed, registry: Registry | None) -> Rebuilt | Unable:
+    """The prompt that follows from what the receipt signs: what was asked, and the passages that it names. Raises
+    Difference where the chain does not have these, or the prompt is not as long as what was charged for.
 
-    A prompt into which passages were looked up is more than what was asked. One that is exactly what was asked holds
-    none, whatever the operator says of it.
+    A base without a tokenizer answers nothing but tokens.
     """
+    where = f"receipt {hexed(receipt.id)}"
     if not (base / "tokenizer.json").exists():
-        return not told.passages
+        return Unable("its base has no tokenizer to make its prompt with") if told.named else Rebuilt(told.prompt)
+    found = quotes(where, told.named, told.shown, registry)
+    if isinstance(found, Unable):
+        return found
     words = _words(base)
-    return _prompt_of(words, told.said) == told.prompt and _is_text(words.decode(told.output), told.texts[0])
+    try:
+        made = _prompt_of(words, told.said, found)
+    except (BadTemplate, ValueError) as error:
+        return Unable(f"its prompt cannot be made anew: {error}")
+    if len(made.tokens) != receipt.prompt_tokens:
+        what = f"what was asked, with {len(found)} passages, makes {len(made.tokens)} tokens"
+        raise Difference("prompt", where, f"{what}; {receipt.prompt_tokens} were charged for")
+    if not _is_text(words.decode(told.output), told.texts[0]):
+        return Unable("its disclosed tokens are not those of its texts")
+    return made
 
 
 @lru_cache(maxsize=2)
-def _words(base: Path) -> Any:
-    texts = import_module("oracle.daemon.texts")
-    return texts.Words.of_files({file.name: file.read_bytes() for file in base.iterdir() if file.is_file()}, str(base))
+def _words(base: Path) -> Words:
+    return Words.of_files({file.name: file.read_bytes() for file in base.iterdir() if file.is_file()}, str(base))
 
 
-def _prompt_of(words: Any, said: Any) -> tuple[int, ...]:
+def _prompt_of(words: Words, said: Any, found: Sequence[str]) -> Rebuilt:
     """Messages by the base's template, a text as it is, or tokens."""
-    if isinstance(said, str):
-        return tuple(words.encode(said))
-    if said and isinstance(said[0], int):
-        return tuple(said)
-    return tuple(words.encode(words.chat(said), special=False))
+    if not isinstance(said, str) and said and isinstance(said[0], int):
+        return Rebuilt(tuple(said))
+    block = written(found)
+    made = words.prompt(said, block)
+    return Rebuilt(made.tokens, tuple(places(made.text, block, found, made.offsets)))
 
 
 def _is_text(whole: str, text: str) -> bool:
@@ -149,10 +183,12 @@ def disclosed(answers: Path, receipt: Receipt) -> Disclosed | Unable:
         salt = bytes.fromhex(content["salt"].removeprefix("0x"))
         hashed = [keccak(salt + orjson.dumps(content[name], option=orjson.OPT_SORT_KEYS)) for name in ("said", "texts")]
         prompt, output = (tuple(map(int, content[name])) for name in ("prompt_tokens", "output_tokens"))
-        texts, passages = tuple(map(str, content["texts"])), int(content["passages"])
-    except (ValueError, TypeError, AttributeError) as error:
+        texts, conditions = tuple(map(str, content["texts"])), str(content["conditions"])
+        shown = tuple(map(Shown.read, content["passages"]))
+        named = named_in(conditions)
+    except (ValueError, TypeError, AttributeError, KeyError, NeedsPerson) as error:
         return Unable(f"its disclosed answer cannot be read ({type(error).__name__})")
-    if hashed != [receipt.prompt, receipt.output]:
+    if hashed != [receipt.prompt, receipt.output] or _name(conditions) != receipt.conditions:
         return Unable("its disclosed answer is not the one that the receipt hashes")
     # Of several choices attribution explains the first: its tokens are a part of those that are charged for.
     said = len(output) == receipt.output_tokens if len(texts) == 1 else len(output) <= receipt.output_tokens
@@ -160,4 +196,8 @@ def disclosed(answers: Path, receipt: Receipt) -> Disclosed | Unable:
         return Unable("its disclosed tokens are not as many as the receipt charges for")
     if not texts or not prompt or not output:
         return Unable("nothing was asked, or nothing was said")
-    return Disclosed(content["said"], texts, prompt, output, passages)
+    return Disclosed(content["said"], texts, prompt, output, named, shown)
+
+
+def _name(conditions: str) -> Hash32:
+    return keccak(conditions.encode()) if conditions else NOTHING

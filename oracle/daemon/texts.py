@@ -12,12 +12,22 @@ from tokenizers import Tokenizer
 
 from oracle.daemon.rendering import Renderer
 from oracle.errors import NeedsPerson
+from oracle.retrieval.prompting import beside
 
 _BROKEN = "\ufffd"  # what half of a character decodes to
 
 
 class NoTokenizer(NeedsPerson):
     """A base without the files that turn texts into tokens."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What a model is asked, as text and as tokens; `offsets` are the characters that each token stands for."""
+
+    text: str
+    tokens: tuple[int, ...]
+    offsets: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,17 @@ class Words:
 
     def encode(self, text: str, special: bool = True) -> tuple[int, ...]:
         return tuple(self.tokenizer.encode(text, add_special_tokens=special).ids)
+
+    def prompt(self, said: str | Sequence[Mapping[str, Any]], block: str = "") -> Prompt:
+        """Of a text, or of messages by the base's template; with a block of quotations before the one, or in the
+        system's message of the other. Raises BadTemplate."""
+        if isinstance(said, str):
+            text = f"{block}\n\n{said}" if block else said
+        else:
+            text = self.chat(beside(said, block) if block else said)
+        # A template writes the special tokens itself.
+        made = self.tokenizer.encode(text, add_special_tokens=isinstance(said, str))
+        return Prompt(text, tuple(made.ids), tuple(made.offsets))
 
     def decode(self, ids: Sequence[int]) -> str:
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))

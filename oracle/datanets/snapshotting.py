@@ -7,10 +7,11 @@ next.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 
+import orjson
 from sqlalchemy import Connection
 
 from oracle.datanets import calls
@@ -103,6 +104,16 @@ def rows_of(connection: Connection, datanet: DatanetId, policy: Policy) -> Itera
                 yield SnapshotRow(
                     hash_, _name(given), place, given.contributor, owner, cluster, split, Kind(given.kind).word
                 )
+
+
+def holder_in(table: Iterable[bytes], contribution: bytes, row: bytes) -> Address | None:
+    """Who holds the credit of a row, by a snapshot's lines; None where it is not among them."""
+    for line in table:
+        if row.hex().encode() in line:
+            told = orjson.loads(line)
+            if (told["contribution"], told["hash"]) == ("0x" + contribution.hex(), "0x" + row.hex()):
+                return Address(told.get("owner", told["contributor"]))
+    return None
 
 
 def build(database: Database, stores: Stores, datanet: DatanetId, name: str, policy: Policy) -> Snapshot:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+import orjson
+
 VERSION = 1
 LONGEST = 900  # characters: what a small sentence model reads at once
 
@@ -17,6 +19,18 @@ _JOINTS = ("\n\n", " ", " ")
 def passages(text: str, longest: int = LONGEST) -> list[str]:
     """In their order; each has something in it and at most so many characters."""
     return list(_cut(text.strip(), longest, 0))
+
+
+def passage_of(row: bytes, part: int) -> str:
+    """One of them with its title, as it is searched and quoted, from a document in its canonical form."""
+    told = orjson.loads(row)
+    if part < 0:
+        raise IndexError(f"passage {part}")
+    return searched(told.get("title", ""), passages(told["text"])[part])
+
+
+def searched(title: str, text: str) -> str:
+    return f"{title}\n{text}" if title else text
 
 
 def _cut(text: str, longest: int, level: int) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The block of passages in a prompt: numbered quotations within a budget of tokens.
+"""The block of passages in a prompt: numbered quotations within a budget of tokens, and where it stands.
 
 Documents come from strangers. What looks like a control token of some chat format is broken up, so that no document
 ends the quotation or speaks as the user; and the block says what it is.
@@ -7,7 +7,8 @@ ends the quotation or speaks as the user; and the block says what it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from oracle.retrieval.records import Found, Passage
 
@@ -37,15 +38,24 @@ def block(ranked: Sequence[Passage], budget: int, count: CountTokens) -> Found:
     left_out: list[Passage] = []
     for passage in ranked:
         quote = quoted(passage.searched)
-        if count(_written([*quotes, quote])) <= budget:
+        if count(written([*quotes, quote])) <= budget:
             used.append(passage)
             quotes.append(quote)
         else:
             left_out.append(passage)
-    written = _written(quotes) if used else ""
-    return Found(tuple(used), tuple(left_out), written, tuple(quotes))
+    return Found(tuple(used), tuple(left_out), written(quotes), tuple(quotes))
 
 
-def _written(quotes: Sequence[str]) -> str:
+def written(quotes: Sequence[str]) -> str:
+    """The block of these quotations; nothing where there are none."""
+    if not quotes:
+        return ""
     numbered = (f"[{number}] {quote}" for number, quote in enumerate(quotes, 1))
     return "\n\n".join((INTRODUCTION, *numbered))
+
+
+def beside(messages: Sequence[Mapping[str, Any]], block: str) -> tuple[Mapping[str, Any], ...]:
+    """Messages with the block in the system's, after what the caller has told there."""
+    first, rest = (messages[0], messages[1:]) if messages[0]["role"] == "system" else (None, messages)
+    content = block if first is None else f"{first['content']}\n\n{block}"
+    return ({"role": "system", "content": content}, *rest)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from oracle.retrieval.cutting import searched
 from oracle.store import answers
 from oracle.types import Address, ContributionId, DatanetId, Hash32, RowHash
 
@@ -35,7 +36,7 @@ class Passage:
     @property
     def searched(self) -> str:
         """What the indexes read of it."""
-        return f"{self.title}\n{self.text}" if self.title else self.text
+        return searched(self.title, self.text)
 
 
 @dataclass(frozen=True)
@@ -51,22 +52,30 @@ class Found:
         """For the record of the answer: the tokens of each passage in the whole prompt, of which the tokenizer tells
         the characters of each token. What was left out has none. Raises ValueError where the block is not in the
         prompt."""
-        start = prompt.find(self.prompt_block)
-        if start < 0 and self.passages:
-            raise ValueError("the prompt does not hold the block of passages as it was made")
-        logged, at = [], start
-        for passage, quote in zip(self.passages, self.quotes):
-            at = prompt.index(quote, at)
-            first, last = _tokens(offsets, at, at + len(quote))
-            logged.append(
-                answers.Passage(passage.datanet, Hash32(passage.contribution), Hash32(passage.row), first, last)
-            )
-            at += len(quote)
-        left_out = (answers.Passage(p.datanet, Hash32(p.contribution), Hash32(p.row), 0, 0) for p in self.considered)
-        return (*logged, *left_out)
+        stood = places(prompt, self.prompt_block, self.quotes, offsets)
+        used = (_logged(passage, *place) for passage, place in zip(self.passages, stood, strict=True))
+        return (*used, *(_logged(passage, 0, 0) for passage in self.considered))
 
     def cited(self, answer: str) -> tuple[int, ...]:
         return cited(answer, len(self.passages))
+
+
+def places(prompt: str, block: str, quotes: Sequence[str], offsets: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The tokens of each quotation of the block in the whole prompt: the first, and the one behind the last."""
+    at = prompt.find(block)
+    if at < 0 and quotes:
+        raise ValueError("the prompt does not hold the block of passages as it was made")
+    found = []
+    for quote in quotes:
+        at = prompt.index(quote, at)
+        found.append(_tokens(offsets, at, at + len(quote)))
+        at += len(quote)
+    return found
+
+
+def _logged(passage: Passage, first: int, last: int) -> answers.Passage:
+    contribution, row = Hash32(passage.contribution), Hash32(passage.row)
+    return answers.Passage(passage.datanet, contribution, row, first, last, passage.part, passage.owner)
 
 
 def cited(answer: str, passages: int) -> tuple[int, ...]:

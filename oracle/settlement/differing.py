@@ -30,6 +30,7 @@ CLASSES = (
     "statement",
     "quorum",
     "chain",
+    "prompt",
     "attribution",
 )
 

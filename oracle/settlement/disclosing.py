@@ -60,12 +60,16 @@ class Request:
         return cls(name, numbers[0], BlockNumber(numbers[1]), numbers[2]), signature
 
 
-def opened(receipt: Hash32, salt: bytes, exchange: Exchange) -> Content:
-    """A disclosed answer: all that the receipt's hashes are made of, and the tokens that the model saw and said."""
+def opened(
+    receipt: Hash32, salt: bytes, exchange: Exchange, conditions: bytes | None, passages: list[Content]
+) -> Content:
+    """A disclosed answer: all that the receipt's hashes are made of, the tokens that the model saw and said, and the
+    passages that stood in its prompt, in their order. Whose they are say the conditions, whose hash is the receipt's.
+    """
     return {
         "receipt": hexed(receipt), "salt": hexed(salt), "said": exchange.said, "texts": list(exchange.texts),
         "prompt_tokens": list(exchange.prompt_tokens), "output_tokens": list(exchange.output_tokens),
-        "passages": sum(one.last > one.first for one in exchange.passages),
+        "conditions": "" if conditions is None else conditions.decode(), "passages": passages,
     }  # fmt: skip
 
 

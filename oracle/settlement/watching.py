@@ -75,6 +75,10 @@ class Publisher:
         """`part` is files or base."""
         return self._ask(f"/models/{model}/{version}/{part}/{quote(name)}")
 
+    def snapshot(self, datanet: int, version: int, part: str) -> bytes | None:
+        """`part` is manifest or rows."""
+        return self._ask(f"/snapshots/{datanet}/{version}/{part}")
+
     def give(self, opinion: Opinion) -> None:
         try:
             answer = self._session.post(f"{self.url}/opinions", data=opinion.as_json(), timeout=_LONGEST_S)

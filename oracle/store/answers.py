@@ -45,6 +45,8 @@ class Passage:
     row: Hash32
     first: int  # its tokens in the prompt; both zero where it was left out
     last: int
+    part: int = 0  # of the row, as it is cut
+    owner: Address | None = None  # who holds the credit of the row's cluster; without one its contributor does
 
 
 @dataclass(frozen=True)

@@ -147,6 +147,13 @@ def move(connection: Connection, id_: int, state: str, **fields: Any) -> None:
         raise WrongState(f"snapshot {id_}: cannot become {state}; allowed is from {' or '.join(allowed)}")
 
 
+def of_version(connection: Connection, datanet: DatanetId, version: int) -> Snapshot | None:
+    """By the registry's number."""
+    asked = select(SNAPSHOTS).where(SNAPSHOTS.c.datanet == datanet, SNAPSHOTS.c.version == version)
+    row = connection.execute(asked).one_or_none()
+    return None if row is None else _snapshot(row)
+
+
 def with_contribution(connection: Connection, contribution: Hash32) -> list[Snapshot]:
     """All versions that hold rows of it."""
     asked = (

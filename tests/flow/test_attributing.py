@@ -237,13 +237,16 @@ def test_attribute__when_a_document_stood_in_the_prompt__then_it_is_ablated_and_
         connection.execute(insert(CONTRIBUTIONS).values(private=False, erased=False, **row))
     query = learned()
     prompt = (5, 6, 7, *query.tokens[: query.answer_from])
-    passages = (Passage(7, Hash32(given), Hash32(b"r" * 32), 0, 3), Passage(7, Hash32(given), Hash32(b"s" * 32), 0, 0))
+    passages = (
+        Passage(7, Hash32(given), Hash32(b"r" * 32), 0, 3),
+        Passage(7, Hash32(given), Hash32(b"s" * 32), 0, 0, owner=PEOPLE[1]),
+    )
     receipt = oracle.serve(replace(said(query), prompt_tokens=prompt, passages=passages))
     assert oracle.attribute(receipt) == "done"
     found = oracle.explained(receipt)
     listed = [(document.row[:4], document.owner) for document in found.documents]
     assert listed == [
         ("0x72", PEOPLE[3]),
-        ("0x73", PEOPLE[3]),
+        ("0x73", PEOPLE[1]),  # who holds the credit of its cluster
     ]
     assert found.passes == 2 and found.documents[0].effect != 0 and found.documents[1].effect == 0

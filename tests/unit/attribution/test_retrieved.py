@@ -32,6 +32,22 @@ def test_used__when_no_document_matters__then_none_is_credited() -> None:
     assert set(found.weights) == {0.0}
 
 
+def test_used__whoever_repeats_it__then_the_same_documents_are_left_out() -> None:
+    """An attestor's masks are the operator's, on another machine and in another year."""
+    asked: list[tuple[bool, ...]] = []
+
+    def ablate(masks: Sequence[tuple[bool, ...]]) -> list[float]:
+        asked.extend(masks)
+        return [float(sum(mask)) for mask in masks]
+
+    used(ablate, 5)
+    first, asked = asked, []
+    used(ablate, 5)
+    assert asked == first
+    written = "".join("".join("01"[kept] for kept in mask) + " " for mask in first[:6])
+    assert written == "11111 00000 10101 10100 01101 00100 "
+
+
 @given(st.integers(0, 10_000))
 def test_passes_for__of_any_number__then_they_are_bounded(documents: int) -> None:
     assert 0 <= passes_for(documents) <= MOST_PASSES

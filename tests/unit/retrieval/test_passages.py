@@ -89,7 +89,7 @@ def test_log__of_an_answer__then_each_passage_has_its_tokens_and_the_rest_have_n
     logged = found.logged(prompt, offsets)
     said = [" ".join(prompt[a:b] for a, b in offsets[each.first : each.last]) for each in logged]
     assert said == ["Berths The vessel that was announced first moors first.", HARBOUR[1].text, ""]
-    assert [each.row for each in logged] == [p.row for p in HARBOUR]
+    assert [(each.row, each.part, each.owner) for each in logged] == [(p.row, p.part, p.owner) for p in HARBOUR]
 
 
 def test_log__when_the_prompt_was_changed__then_it_is_refused() -> None:

@@ -13,12 +13,13 @@ from unit.settlement.publishing import new_world
 from unit.settlement.world import account, text
 
 from fixtures.opened import tokenizer
-from oracle.daemon.recomputing import Disclosed, disclosed, recomputer_of, says
+from oracle.daemon.looked_up import Named, Shown
+from oracle.daemon.recomputing import Disclosed, Rebuilt, disclosed, rebuilt, recomputer_of
 from oracle.settlement.differing import Difference
-from oracle.settlement.hashing import keccak
+from oracle.settlement.hashing import NOTHING, keccak
 from oracle.settlement.recomputing import Unable, recomputed, unable
 from oracle.store.paid import Attribution, Credit, Receipt
-from oracle.types import Hash32
+from oracle.types import ContributionId, DatanetId, Hash32, RowHash
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 
@@ -31,7 +32,7 @@ def paid(weight: int, unattributed: int = 0) -> Attribution:
 
 
 def receipt() -> Receipt:
-    return new_world().receipt(new_world().people[0], 10)
+    return replace(new_world().receipt(new_world().people[0], 10), conditions=NOTHING)
 
 
 def hashed(content: Any) -> Hash32:
@@ -70,7 +71,7 @@ def test_disclosed__when_it_is_not_what_the_receipt_hashes__then_it_proves_nothi
     def told(**changed: Any) -> object:
         content = {
             "salt": "0x" + SALT.hex(), "said": SAID, "texts": ["Paris"], "prompt_tokens": [1, 2], "output_tokens": [3],
-            "passages": 0,
+            "conditions": "", "passages": [],
         }  # fmt: skip
         file.write_bytes(orjson.dumps(content | changed))
         return disclosed(tmp_path, one)
@@ -82,7 +83,8 @@ def test_disclosed__when_it_is_not_what_the_receipt_hashes__then_it_proves_nothi
     assert "not as many" in str(told(prompt_tokens=[1, 2, 3]))
     assert "fields" in str(told(more=1))
     assert "not as many" in str(told(output_tokens=[3, 4]))
-    assert told(passages=2) == Disclosed(SAID, ("Paris",), (1, 2), (3,), 2)
+    assert "cannot be read" in str(told(passages=[{"text": "Paris"}]))
+    assert "not the one that the receipt hashes" in str(told(conditions="{}"))
     assert told(gone="its texts were erased") == Unable("the operator says: its texts were erased")
     file.write_bytes(b"{")
     assert "cannot be read" in str(disclosed(tmp_path, one))
@@ -94,7 +96,7 @@ def test_disclosed__of_several_choices__then_the_first_of_them_is_what_attributi
     one = replace(receipt(), prompt=hashed(SAID), output=hashed(texts), prompt_tokens=2, output_tokens=3)
     content = {
         "salt": "0x" + SALT.hex(), "said": SAID, "texts": texts, "prompt_tokens": [1, 2], "output_tokens": [3],
-        "passages": 0,
+        "conditions": "", "passages": [],
     }  # fmt: skip
     file = tmp_path / f"{one.id.hex()}.json"
     file.write_bytes(orjson.dumps(content))
@@ -137,7 +139,8 @@ def test_recomputer__with_the_files_and_the_answer__then_it_is_what_the_operator
         "texts": ["x"],
         "prompt_tokens": prompt,
         "output_tokens": output,
-        "passages": 0,
+        "conditions": "",
+        "passages": [],
     }
     (tmp_path / f"{one.id.hex()}.json").write_bytes(orjson.dumps(content))
     recompute = recomputer_of(tmp_path, tmp_path)
@@ -151,25 +154,34 @@ def test_recomputer__with_the_files_and_the_answer__then_it_is_what_the_operator
     assert isinstance(recompute(replace(one, model=9)), Unable)
 
 
-def test_says__when_the_tokens_are_others_than_the_texts__then_not(tmp_path: Path) -> None:
-    """A text and its tokens are bound by the base's own tokenizer, not by the operator's word."""
+def test_rebuilt__of_what_was_asked__then_the_bases_own_tokenizer_makes_prompt_and_text(tmp_path: Path) -> None:
+    """Nobody takes the operator's word for tokens."""
     tokenizer().save(str(tmp_path / "tokenizer.json"))
     letters = tokenizer()
 
     def tokens(text: str) -> tuple[int, ...]:
         return tuple(letters.encode(text, add_special_tokens=False).ids)
 
+    def made(said: Any, asked: str, output: str) -> object:
+        one = replace(receipt(), prompt_tokens=len(asked))
+        return rebuilt(tmp_path, one, Disclosed(said, ("bees",), tokens("whatever"), tokens(output)), None)
+
     messages = [{"role": "user", "content": "why?"}]
-    asked = tokens("user: why?\nassistant:")
-    assert says(tmp_path, Disclosed(messages, ("bees",), asked, tokens("bees")))
-    assert says(tmp_path, Disclosed(messages, ("bees",), asked, tokens("bees\nEND")))  # a stop sequence ended the text
-    assert not says(tmp_path, Disclosed(messages, ("bees",), asked, tokens("wasps")))
-    assert not says(tmp_path, Disclosed(messages, ("bees",), tokens("user: how?\nassistant:"), tokens("bees")))
-    assert says(tmp_path, Disclosed("why?", ("bees",), tokens("why?"), tokens("bees")))
-    assert says(tmp_path, Disclosed([1, 2], ("bees",), (1, 2), tokens("bees")))
-    assert not says(tmp_path, Disclosed([1, 2], ("bees",), (1, 3), tokens("bees")))
-    # Of passages the operator's word is not taken: a prompt that is exactly what was asked holds none.
-    assert says(tmp_path, Disclosed("why?", ("bees",), tokens("why?"), tokens("bees"), 2))
-    assert not says(tmp_path, Disclosed("why?", ("bees",), tokens("[1] A bee.\n\nwhy?"), tokens("bees"), 1))
+    asked = "user: why?\nassistant:"
+    assert made(messages, asked, "bees") == Rebuilt(tokens(asked))
+    assert made(messages, asked, "bees\nEND") == Rebuilt(tokens(asked))  # a stop sequence ended the text
+    assert made(messages, asked, "wasps") == Unable("its disclosed tokens are not those of its texts")
+    assert made("why?", "why?", "bees") == Rebuilt(tokens("why?"))
+    assert made([1, 2], "ab", "bees") == Rebuilt((1, 2))
+    with pytest.raises(Difference, match="with 0 passages, makes 4 tokens; 16 were charged for"):
+        made("why?", "[1] A bee.\n\nwhy?", "bees")
+    with pytest.raises(Difference, match="makes 2 tokens; 3 were charged for"):
+        made([1, 2], "abc", "bees")
+    more = Disclosed("why?", ("bees",), (), (), (), (Shown("A bee.", 0, "", (), (), None),))
+    with pytest.raises(Difference, match="names 0 passages, and 1 are shown"):
+        rebuilt(tmp_path, receipt(), more, None)
     (tmp_path / "tokenizer.json").unlink()
-    assert not says(tmp_path, Disclosed([1, 2], ("bees",), (1, 2), tokens("bees"), 1))
+    assert rebuilt(tmp_path, receipt(), Disclosed([1, 2], ("bees",), (1, 2), (3,)), None) == Rebuilt((1, 2))
+    named = Named(DatanetId(1), ContributionId(text("c")), RowHash(text("r")), account(1))
+    found = rebuilt(tmp_path, receipt(), Disclosed([1, 2], ("bees",), (1, 2), (3,), (named,)), None)
+    assert isinstance(found, Unable) and "no tokenizer" in found.why
