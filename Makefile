@@ -78,7 +78,6 @@ bench: bench-gas bench-oracle ## Measure everything that docs/benchmarks holds, 
 bench-gas: setup-contracts
 	$(CONTRACTS)/python scripts/bench/gas.py --json docs/benchmarks/gas.json --markdown docs/benchmarks/README.md
 	$(CONTRACTS)/python scripts/costs.py --write
-	$(CONTRACTS)/python scripts/readme_gas.py --write
 
 bench-oracle: setup
 	$(ORACLE)/python scripts/bench/indexer.py --json docs/benchmarks/indexer.json
