@@ -106,7 +106,7 @@ def test_factory__from_a_datanet_to_a_model__then_it_stands_on_chain_and_answers
     with monkeypatch.context() as broken:
         broken.setattr(Blobs, "put", full_after(3))
         assert "No space left" in desk.says("model", "publish", file, fails=True)
-    assert desk.says("model", "list") == ""  # nothing is half published
+    assert desk.says("model", "list").startswith("no model yet")  # nothing is half published
     said = desk.says("model", "publish", file, "--calibrate")
     assert "model facts@1" in said and "not measured, 1 contributors cannot be told apart" in said
     assert "model facts@1" in desk.says("model", "publish", file)  # the same again is the same version

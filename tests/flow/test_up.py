@@ -40,7 +40,7 @@ class Up:
     def address(self) -> str | None:
         for line in (self.home / "up.log").read_text().splitlines():
             if line.startswith("Up: "):
-                return line.split()[1].rstrip(".")
+                return line.split()[1]
         return None
 
     def family(self) -> list[int]:
@@ -68,7 +68,7 @@ def alive(family: list[int]) -> list[int]:
 
 def health(address: str) -> tuple[int, dict[str, object]]:
     try:
-        with urllib.request.urlopen(address, timeout=5) as answer:
+        with urllib.request.urlopen(f"{address}healthz", timeout=5) as answer:
             return answer.status, json.loads(answer.read())
     except urllib.error.HTTPError as error:
         return error.code, json.loads(error.read())
@@ -78,7 +78,7 @@ def health(address: str) -> tuple[int, dict[str, object]]:
 def test_up__when_it_ends_in_whatever_way__then_leaves_no_process(up: Up, number: signal.Signals) -> None:
     address = eventually("it is up", up.address)
     eventually("the loops finish", lambda: health(address)[0] == 200)
-    with urllib.request.urlopen(address.replace("healthz", "metrics"), timeout=5) as answer:
+    with urllib.request.urlopen(f"{address}metrics", timeout=5) as answer:
         assert b'openledger_chain_block{chain="31337",which="final"}' in answer.read()
     family = up.family()
     assert len(family) >= 8  # up, Redis, two watchers with a worker each and its pool, beat, API
