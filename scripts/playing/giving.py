@@ -135,7 +135,7 @@ class Giving:
         if given.state == "refused":
             read = intake.read(BytesIO(told.as_file(told.spam())), given.file or "", Kind.TRAINING_ROW)
             tally = publishing.preview(read, POLICY, Kind.TRAINING_ROW)
-            return f"{given.reason}: {'; '.join(sorted({sentence for _, _, sentence in tally.lines}))}"
+            return f"{given.reason}: {'; '.join(sorted({line.sentence for line in tally.lines}))}"
         ground = self._stage.ground(person)
         with ground.database.reading() as connection:
             counted = Counter(
