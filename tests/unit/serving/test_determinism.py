@@ -10,6 +10,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fixtures.needed import missing
 from fixtures.serving import CONFIG, KERNELS, Published, llama, prompt, register, run
 from oracle.serving.config import Kernels
 from oracle.serving.engine import Engine
@@ -81,7 +82,7 @@ def test_tokens_and_logprobs__whatever_joins_and_leaves__then_they_are_the_same_
     engines: dict[Kernels, tuple[Engine, dict[str | None, str]]], kernels: Kernels, watched: tuple, others: list
 ) -> None:
     if kernels not in engines:
-        pytest.skip("no C++ compiler here")
+        missing("no C++ compiler here", "apt-get install g++")
     engine, known = engines[kernels]
 
     def asked(pair: tuple[str | None, Request]) -> Request:

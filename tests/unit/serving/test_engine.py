@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from fixtures.needed import missing
 from fixtures.serving import CONFIG, KERNELS, Published, answer, expected, llama, prompt, register, run, tokens
 from oracle.serving.config import EngineConfig, Kernels, Slots
 from oracle.serving.engine import Engine
@@ -21,7 +22,7 @@ def test_step__on_a_batch_of_every_rank_and_module__then_all_tokens_are_pefts(
     base: torch.nn.Module, adapters: dict[str, Published], tmp_path: Path, kernels: Kernels
 ) -> None:
     if kernels is Kernels.NATIVE and library() is None:
-        pytest.skip("no C++ compiler here")
+        missing("no C++ compiler here", "apt-get install g++")
     engine = Engine(base, tmp_path, replace(CONFIG, kernels=kernels))
     known = register(engine, adapters)
     asked = {}

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fixtures.needed import missing
 from oracle.settlement.hashing import keccak, reward_leaf
 from oracle.settlement.tree import PADDING, EmptyTree, RewardTree, Tree, double_rows, reward_rows
 from oracle.types import Address, Wei
@@ -47,7 +48,7 @@ def ascending(root: bytes, node: bytes, proof: list[bytes]) -> bool:
 def test_tree__of_many_sizes__then_it_is_openzeppelins_to_the_last_proof() -> None:
     node = shutil.which("node")
     if node is None or not PACKAGE.exists():
-        pytest.skip("node or @openzeppelin/merkle-tree is missing: make setup-contracts")
+        missing("node or @openzeppelin/merkle-tree is missing", "make setup-contracts")
     cases = [(balances(count, count), sort) for count in (1, 2, 3, 5, 8, 13, 64, 100) for sort in (True, False)]
     asked = [{"values": [[a, str(v)] for a, v in rows], "sortLeaves": sort} for rows, sort in cases]
     done = subprocess.run(
