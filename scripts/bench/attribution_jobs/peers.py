@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import chdir
 from copy import deepcopy
 from importlib.util import find_spec
 from pathlib import Path
@@ -49,10 +50,11 @@ def scores(instance: Instance, recipe: Recipe, seed: int) -> tuple[dict[str, Arr
     rows, queries = attributed.rows_of(instance), attributed.queries_of(instance)
     wanted = [queries[i] for i in instance.asked]
     for name, method in here.items():
-        subject = Subject(deepcopy(model), instance.base, rows, wanted)  # hooks and wrappers stay in the copy
+        subject = Subject(deepcopy(model), instance.base.resolve(), rows, wanted)  # hooks and wrappers stay in the copy
         began = time.process_time()
         try:
-            with tempfile.TemporaryDirectory() as folder:
+            # Some write what they need where they stand, and leave it there.
+            with tempfile.TemporaryDirectory() as folder, chdir(folder):
                 found[name] = method(subject, Path(folder))
         except Exception as error:  # whatever another library raises
             print(f"{name} failed: {type(error).__name__}: {error}", file=sys.stderr)
