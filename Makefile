@@ -23,7 +23,7 @@ export PYTHONHASHSEED ?= 0
 ORACLE_TEST := OMP_NUM_THREADS=1 $(ORACLE)/pytest
 BROWNIE_TEST := $(CONTRACTS)/brownie test -q -W ignore
 
-.PHONY: help setup setup-contracts setup-oracle demo test test-oracle test-suite test-slow test-unit test-flow test-forge test-contracts check format bench bench-gas bench-oracle screenshots abis \
+.PHONY: help setup setup-contracts setup-oracle demo test test-oracle test-suite test-slow test-unit test-flow test-forge test-contracts check check-oracle check-contracts format bench bench-gas bench-oracle screenshots abis \
         proofs coverage mutation campaign lock clean
 
 help: ## What there is
@@ -35,7 +35,7 @@ demo: setup ## The whole loop with everybody in it, on a chain of its own; leave
 test: setup ## All tests, those of the oracle beside those of the contracts
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-oracle test-suite
 
-test-oracle: setup
+test-oracle: setup-contracts setup-oracle
 	$(ORACLE_TEST) -m "not slow" --numprocesses 2 --dist loadfile tests/unit tests/flow
 
 test-suite: setup-contracts
@@ -61,11 +61,16 @@ test-contracts: setup-contracts
 	$(BROWNIE_TEST)
 
 check: setup ## Format, lint, types, layers, Slither
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target check-oracle check-contracts
+
+check-oracle: setup-oracle
 	$(ORACLE)/ruff format --check .
 	$(ORACLE)/ruff check .
 	$(ORACLE)/mypy
-	forge fmt --check contracts tests/forge tests/halmos
 	$(ORACLE)/pytest -q tests/unit/test_layers.py
+
+check-contracts: setup-contracts
+	forge fmt --check contracts tests/forge tests/halmos
 	PATH="$(CURDIR)/$(CONTRACTS):$$PATH" $(CONTRACTS)/python scripts/checks/slither.py
 
 format: setup ## Rewrite Python and Solidity in the house's format
@@ -110,11 +115,15 @@ mutation: setup-contracts ## Break the contracts that move money in every small 
 campaign: setup-contracts ## Long fuzzing: 100,000 runs, invariants 1024 × 64
 	FOUNDRY_PROFILE=campaign forge test --no-match-contract GasTest
 
-setup: setup-contracts setup-oracle
+# Two environments at a time.
+setup: .cache/prerequisites.stamp
+	@$(MAKE) --no-print-directory --jobs=2 setup-contracts setup-oracle
 
 setup-contracts: .cache/node.stamp .cache/contracts.stamp $(SOLC)
+	@:
 
 setup-oracle: .cache/oracle.stamp
+	@:
 
 .cache/prerequisites.stamp: scripts/prerequisites.sh
 	@mkdir -p .cache build/brownie
