@@ -117,14 +117,14 @@ def stay(stage: Stage, tell: Teller) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--exit", action="store_true", help="end when the play is over")
-    parser.add_argument("--home", type=Path, default=HOME, help="a folder that is made anew")
+    parser.add_argument("--home", type=Path, default=HOME, help="a folder of its own, emptied at the start")
     parser.add_argument("--port", type=int, default=8000, help="of the site; 0 takes any")
     options = parser.parse_args()
     logging.disable(logging.WARNING)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell has set it aside
     tell, stage = Teller(), Stage(options.home.resolve(), options.port)
-    print("OpenLedger: the whole loop, with everybody in it")
+    print("OpenLedger: the whole loop, with everybody in it", flush=True)
     try:
         giving, using, received = play(stage, tell)
         well = told(giving, using, received, tell)
@@ -134,7 +134,8 @@ def main() -> None:
     except KeyboardInterrupt:
         well = False
     except OpenLedgerError as error:
-        print(f"\n{error}\nlogs: {stage.home / 'log'}", file=sys.stderr)
+        log = stage.home / "log"
+        print(f"\n{error}" + (f"\nlogs: {log}" if log.exists() else ""), file=sys.stderr)
         well = False
     finally:
         stage.close()
