@@ -70,6 +70,10 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except OpenLedgerError as error:
             raise click.ClickException(str(error)) from error
+        except OSError as error:
+            if error.filename is None:
+                raise
+            raise click.ClickException(f"{error.filename}: {error.strerror}") from error
 
 
 @click.group(cls=_Commands)

@@ -11,6 +11,7 @@ import click
 
 from oracle.chain.reading import heads
 from oracle.commands.saying import counted
+from oracle.commands.taking import ACCOUNT, HASH, SIGNATURE
 from oracle.config import read_settings
 from oracle.daemon.ground import Ground
 from oracle.datanets import announcing, erasing, publishing
@@ -31,7 +32,9 @@ _DAYS_TO_RELAY = 7
 @click.option("--datanet", type=int, help="Its number; `openledger datanet list` shows them.")
 @click.option("--kind", type=click.Choice(sorted(KIND_BY_WORD)), default="training-row", show_default=True)
 @click.option("--licence", help="Of these rows; else that of the datanet.")
-@click.option("--for", "contributor", help="The account that contributes and signs; else the configured key's.")
+@click.option(
+    "--for", "contributor", type=ACCOUNT, help="The account that contributes and signs; else the configured key's."
+)
 @click.option("--dry-run", is_flag=True, help="Check the rows and keep nothing.")
 @click.option("--policy", "rules", type=click.Path(path_type=Path, exists=True), help="With --dry-run: these rules.")
 def contribute(
@@ -39,7 +42,7 @@ def contribute(
     datanet: int | None,
     kind: str,
     licence: str | None,
-    contributor: str | None,
+    contributor: Address | None,
     dry_run: bool,
     rules: Path | None,
 ) -> None:
@@ -56,7 +59,7 @@ def contribute(
         raise click.UsageError("--datanet: to which one?")
     ground, number = Ground(read_settings()), DatanetId(datanet)
     pipeline, policy = ground.pipeline, ground.pipeline.policy(number)
-    who = Address(contributor) if contributor else pipeline.sender
+    who = contributor or pipeline.sender
     if who is None:
         raise NeedsPerson("no key is configured: set OPENLEDGER_KEYSTORE, or name the account with --for")
     with ground.database.reading() as connection:
@@ -85,33 +88,33 @@ def contribute(
 
 
 @click.command()
-@click.argument("contribution")
-@click.argument("signature")
+@click.argument("contribution", type=HASH)
+@click.argument("signature", type=SIGNATURE)
 @click.option("--deadline", type=int, required=True, help="As it stood in what was signed.")
-def sign(contribution: str, signature: str, deadline: int) -> None:
+def sign(contribution: Hash32, signature: bytes, deadline: int) -> None:
     """Hand in the contributor's signature; a relayer puts the contribution on chain and pays the gas."""
-    ground, key = Ground(read_settings()), Hash32(bytes.fromhex(contribution.removeprefix("0x")))
+    ground = Ground(read_settings())
     with ground.database.transaction() as connection:
-        raw = bytes.fromhex(signature.removeprefix("0x"))
-        announcing.sign(connection, key, deadline, raw, ground.rpc.chain, ground.pipeline.registry)
-    click.echo(f"contribution {contribution}: signed; it is relayed with the next ones")
+        announcing.sign(connection, contribution, deadline, signature, ground.rpc.chain, ground.pipeline.registry)
+    click.echo(f"contribution {contribution.hex()}: signed; it is relayed with the next ones")
 
 
 @click.command()
-@click.argument("contribution")
-@click.option("--row", "rows", multiple=True, help="Hash of a row; may be given again. Without: all of it.")
-def erase(contribution: str, rows: tuple[str, ...]) -> None:
+@click.argument("contribution", type=HASH)
+@click.option(
+    "--row", "hashes", type=HASH, multiple=True, help="Hash of a row; may be given again. Without: all of it."
+)
+def erase(contribution: Hash32, hashes: tuple[RowHash, ...]) -> None:
     """Erase a contribution or some of its rows for ever, and give notice on chain."""
-    ground, key = Ground(read_settings()), Hash32(bytes.fromhex(contribution.removeprefix("0x")))
-    hashes = [RowHash(bytes.fromhex(row.removeprefix("0x"))) for row in rows]
+    ground = Ground(read_settings())
     with ground.database.transaction() as connection:
-        given = contributions.get(connection, key)
+        given = contributions.get(connection, contribution)
         own = ground.pipeline.sender == given.contributor
-        erasing.ask(connection, given, hashes, ground.pipeline.plan if own else None)
+        erasing.ask(connection, given, list(hashes), ground.pipeline.plan if own else None)
     erasing.erase_requested(ground.database, ground.stores)
     with ground.database.reading() as connection:
-        held, used = erasing.touched(connection, contributions.get(connection, key))
-    click.echo(f"contribution {contribution}: erased" + (f", {counted(len(rows), 'row')}" if rows else ""))
+        held, used = erasing.touched(connection, contributions.get(connection, contribution))
+    click.echo(f"contribution {contribution.hex()}: erased" + (f", {counted(len(hashes), 'row')}" if hashes else ""))
     for snapshot in held:
         click.echo(f"  snapshot {snapshot.name} was made with it; the next one is without")
     for use in used:

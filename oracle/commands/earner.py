@@ -8,28 +8,29 @@ from pathlib import Path
 import click
 
 from oracle.commands.settlement import BUNDLE, ground_of_settings, onchain_of
+from oracle.commands.taking import ACCOUNT
 from oracle.errors import NeedsPerson
 from oracle.types import Address, Cid, Wei
 
 
 @click.command()
-@click.argument("address")
+@click.argument("address", type=ACCOUNT)
 @click.option("--csv", "form", flag_value="csv")
 @click.option("--json", "form", flag_value="json")
 @click.option("--html", "form", flag_value="html")
 @click.option("--bundle", "bundles", type=BUNDLE, multiple=True, help="Instead of this oracle's own batches.")
-def statement(address: str, form: str | None, bundles: tuple[Path, ...]) -> None:
+def statement(address: Address, form: str | None, bundles: tuple[Path, ...]) -> None:
     """What an account earned, by contribution, why or why not, and the receipts behind every amount."""
     from oracle.settlement.forms import FORMS
     from oracle.settlement.reports import statement_of_account
 
     ground = ground_of_settings()
-    found = statement_of_account(ground.database, ground.blobs, onchain_of(ground), Address(address), bundles)
+    found = statement_of_account(ground.database, ground.blobs, onchain_of(ground), address, bundles)
     click.echo(FORMS[form or "text"](found), nl=False)
 
 
 @click.command()
-@click.argument("addresses", nargs=-1, required=True)
+@click.argument("addresses", type=ACCOUNT, nargs=-1, required=True)
 @click.option("--bundle", type=BUNDLE, help="The exported bundle of the newest active batch; no server is asked.")
 @click.option("--document", help="Or the name of its document in the blob store. Without either: this oracle's own.")
 @click.option("--subtree", type=int, help="Pay the 2^N accounts around the address with one proof.")
@@ -37,7 +38,7 @@ def statement(address: str, form: str | None, bundles: tuple[Path, ...]) -> None
 @click.option("--most-gas-percent", default=10, show_default=True, help="Of the amount, for gas.")
 @click.option("--send", is_flag=True, help="Send it with the configured key. Without: print the call.")
 def claim(
-    addresses: tuple[str, ...],
+    addresses: tuple[Address, ...],
     bundle: Path | None,
     document: str | None,
     subtree: int | None,
@@ -58,8 +59,7 @@ def claim(
     else:
         claiming = Claiming.of_newest(ground.database, ground.blobs, onchain)
     gas_price = Wei(int(ground.rpc.call("eth_gasPrice"), 16))
-    accounts = [Address(one) for one in addresses]
-    data, amount = claiming.call(accounts, subtree, gas_price, price, most_gas_percent)
+    data, amount = claiming.call(list(addresses), subtree, gas_price, price, most_gas_percent)
     if not send:
         click.echo(f"to    {claiming.distributor}\ndata  0x{data.hex()}\npays  {amount} wei of OPEN")
         return
