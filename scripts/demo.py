@@ -100,11 +100,14 @@ def _role(who: Person | str) -> str:
 
 def stay(stage: Stage, tell: Teller) -> None:
     stage.pay(VISITOR, 1_000 * OPEN)
+    shell = stage.shell(VISITOR)
     tell.act("Yours now")
     print(f"  site            {stage.url}/")
     print(f"  chain           {stage.node}, chain id {CHAIN}")
     print(f"  a wallet's key  0x{VISITOR.secret.hex()}")
     print(f"                  {VISITOR.address} holds 100 ether of this chain and 1,000 OPEN; it guards nothing else")
+    print(f"  a shell         . {shell}")
+    print("                  from then on `openledger` speaks to this oracle, with that wallet's key")
     print("  Ctrl-C takes all of it down.", flush=True)
     try:
         while True:

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from oracle.chain.reading import heads
-from oracle.commands.saying import counted
+from oracle.commands.saying import counted, planned
 from oracle.commands.taking import ACCOUNT, HASH, SIGNATURE
 from oracle.config import read_settings
 from oracle.daemon.ground import Ground
@@ -35,6 +35,7 @@ _DAYS_TO_RELAY = 7
 @click.option(
     "--for", "contributor", type=ACCOUNT, help="The account that contributes and signs; else the configured key's."
 )
+@click.option("--to-sign", type=click.Path(path_type=Path, dir_okay=False), help="With --for: a file for its JSON.")
 @click.option("--dry-run", is_flag=True, help="Check the rows and keep nothing.")
 @click.option("--policy", "rules", type=click.Path(path_type=Path, exists=True), help="With --dry-run: these rules.")
 def contribute(
@@ -43,6 +44,7 @@ def contribute(
     kind: str,
     licence: str | None,
     contributor: Address | None,
+    to_sign: Path | None,
     dry_run: bool,
     rules: Path | None,
 ) -> None:
@@ -81,10 +83,10 @@ def contribute(
         raise NeedsPerson(given.reason or "refused")
     click.echo(f"contribution {key.hex()}: {counted(given.count or 0, 'row')}, {given.state}")
     if given.state == "announced":
-        click.echo("the daemon sends it, or `openledger send` does")
+        click.echo(planned(given.contributor))
     elif given.state == "published" and given.signature is None:
         now = heads(ground.rpc, ground.settings.finality).head.timestamp  # it is the chain's clock that decides
-        _to_sign(ground, key, now + _DAYS_TO_RELAY * 24 * 3600)
+        _to_sign(ground, key, now + _DAYS_TO_RELAY * 24 * 3600, to_sign)
 
 
 @click.command()
@@ -166,10 +168,14 @@ def _tell(tally: Tally) -> None:
     click.echo(f"{taken} taken, {tally.held:,} of them for a reviewer; {tally.left_out:,} left out")
 
 
-def _to_sign(ground: Ground, key: Hash32, deadline: int) -> None:
+def _to_sign(ground: Ground, key: Hash32, deadline: int, file: Path | None) -> None:
     with ground.database.reading() as connection:
         given = contributions.get(connection, key)
     message = publishing.terms_of(given).to_sign(deadline, ground.rpc.chain, ground.pipeline.registry)
-    click.echo(f"{given.contributor} signs this (eth_signTypedData_v4), then")
+    written = json.dumps(message, default=lambda value: "0x" + value.hex(), indent=1)
+    click.echo(f"{given.contributor} signs {file or 'this'} (eth_signTypedData_v4), then")
     click.echo(f"    openledger sign {key.hex()} SIGNATURE --deadline {deadline}")
-    click.echo(json.dumps(message, default=lambda value: "0x" + value.hex(), indent=1))
+    if file is None:
+        click.echo(written)
+    else:
+        file.write_text(written + "\n", encoding="utf-8")

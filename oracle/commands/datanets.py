@@ -12,7 +12,7 @@ from eth_utils.crypto import keccak
 from sqlalchemy import Connection
 
 from oracle.chain.signer import sign_message
-from oracle.commands.saying import counted, tell
+from oracle.commands.saying import counted, planned, tell
 from oracle.commands.taking import ACCOUNT, HASH
 from oracle.config import read_settings
 from oracle.daemon.ground import Ground
@@ -68,8 +68,8 @@ def create(
     members = list(reviewers) or [steward]
     data = calls.create_datanet(policy.hash, name, licence, datatype, members, quorum, amount)
     key = f"create:{steward}:{keccak(data).hex()}"
-    _plan_paid(ground, Intent(key, chain, registry, data, Wei(0), f"datanet {name}"), amount)
-    click.echo(f"datanet {name}: planned, with a bond of {amount / OPEN:g} OPEN; the daemon sends it")
+    _plan_paid(ground, steward, Intent(key, chain, registry, data, Wei(0), f"datanet {name}"), amount)
+    click.echo(f"datanet {name}: a bond of {amount / OPEN:g} OPEN, {planned(steward)}")
 
 
 @datanet.command()
@@ -82,8 +82,9 @@ def bond(number: int, amount: int) -> None:
     with ground.database.reading() as connection:
         before = datanets.bond_of(connection, datanets.get_datanet(connection, which).number, account)
     key, said = f"bond:{number}:{account}:{before}+{wei}", f"bond in datanet {number}"
-    _plan_paid(ground, Intent(key, ground.rpc.chain, registry, calls.post_bond(which, wei), Wei(0), said), wei)
-    click.echo(f"{amount} OPEN more in datanet {number}: planned; the daemon sends it")
+    call = Intent(key, ground.rpc.chain, registry, calls.post_bond(which, wei), Wei(0), said)
+    _plan_paid(ground, account, call, wei)
+    click.echo(f"{amount} OPEN more in datanet {number}: {planned(account)}")
 
 
 @datanet.command()
@@ -96,8 +97,8 @@ def unbond(number: int, withdraw: bool) -> None:
     data = calls.withdraw_bond(which) if withdraw else calls.announce_bond_exit(which)
     key, said = f"unbond:{number}:{account}:{int(time.time())}", f"bond back from datanet {number}"
     with ground.database.transaction() as connection:
-        plan(connection, Intent(key, ground.rpc.chain, registry, data, Wei(0), said))
-    click.echo(f"bond in datanet {number}: planned; the daemon sends it")
+        plan(connection, Intent(key, ground.rpc.chain, registry, data, Wei(0), said), account)
+    click.echo(f"bond in datanet {number}: {planned(account)}")
 
 
 @datanet.command(name="list")
@@ -156,7 +157,7 @@ def snapshot(number: int, name: str, dry_run: bool) -> None:
     if not dry_run and made.state == "built":
         with ground.database.transaction() as connection:
             snapshotting.announce(connection, made, ground.pipeline.plan)
-        click.echo("planned; the daemon sends it")
+        click.echo(planned(ground.pipeline.sender))
 
 
 @datanet.command()
@@ -184,13 +185,13 @@ def _account(ground: Ground) -> Address:
     return ground.pipeline.sender
 
 
-def _plan_paid(ground: Ground, call: Intent, amount: Wei) -> None:
+def _plan_paid(ground: Ground, account: Address, call: Intent, amount: Wei) -> None:
     """A call that pulls tokens, after their approval."""
     approval, token = calls.approve(call.to, amount), ground.book["OpenToken"]
     first = Intent(f"{call.key}:bond", call.chain, token, approval, Wei(0), f"{call.purpose}: approval")
     with ground.database.transaction() as connection:
-        plan(connection, first)
-        plan(connection, replace(call, after=first.key))
+        plan(connection, first, account)
+        plan(connection, replace(call, after=first.key), account)
 
 
 def _least_bond(ground: Ground) -> Wei:

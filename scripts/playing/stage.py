@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import httpx
@@ -96,6 +97,15 @@ class Stage:
     def openledger(self, name: str, who: Person, *words: str, **more: str) -> Process:
         command = [sys.executable, "-m", "oracle", *words]
         return self._start(name, command, {**self._environment(who), **more})
+
+    def shell(self, who: Person) -> Path:
+        """A file whose lines make a shell of theirs: settings, and the programs that the guides speak of."""
+        programs = [Path(sys.executable).parent, *anvil().parents[2].glob("cast-*/bin")]
+        lines = [f"export {name}={quote(value)}" for name, value in self._environment(who).items()]
+        lines.append(f'export PATH={quote(":".join(map(str, programs)))}:"$PATH"')
+        file = self.home / "shell"
+        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return file
 
     def watch(self) -> None:
         """Raises where a process has ended that should not have."""
