@@ -70,9 +70,13 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except OpenLedgerError as error:
             raise click.ClickException(str(error)) from error
+        except OSError as error:
+            if error.filename is None:
+                raise
+            raise click.ClickException(f"{error.filename}: {error.strerror}") from error
 
 
-@click.group(cls=_Commands)
+@click.group(cls=_Commands, context_settings={"max_content_width": 110})
 @click.version_option(__version__, prog_name="openledger")
 def main() -> None:
     """Remembers who made a specialised language model, and pays them each time it is used."""

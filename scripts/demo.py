@@ -100,11 +100,14 @@ def _role(who: Person | str) -> str:
 
 def stay(stage: Stage, tell: Teller) -> None:
     stage.pay(VISITOR, 1_000 * OPEN)
+    shell = stage.shell(VISITOR)
     tell.act("Yours now")
     print(f"  site            {stage.url}/")
     print(f"  chain           {stage.node}, chain id {CHAIN}")
     print(f"  a wallet's key  0x{VISITOR.secret.hex()}")
     print(f"                  {VISITOR.address} holds 100 ether of this chain and 1,000 OPEN; it guards nothing else")
+    print(f"  a shell         . {shell}")
+    print("                  from then on `openledger` speaks to this oracle, with that wallet's key")
     print("  Ctrl-C takes all of it down.", flush=True)
     try:
         while True:
@@ -117,14 +120,14 @@ def stay(stage: Stage, tell: Teller) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--exit", action="store_true", help="end when the play is over")
-    parser.add_argument("--home", type=Path, default=HOME, help="a folder that is made anew")
+    parser.add_argument("--home", type=Path, default=HOME, help="a folder of its own, emptied at the start")
     parser.add_argument("--port", type=int, default=8000, help="of the site; 0 takes any")
     options = parser.parse_args()
     logging.disable(logging.WARNING)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell has set it aside
     tell, stage = Teller(), Stage(options.home.resolve(), options.port)
-    print("OpenLedger: the whole loop, with everybody in it")
+    print("OpenLedger: the whole loop, with everybody in it", flush=True)
     try:
         giving, using, received = play(stage, tell)
         well = told(giving, using, received, tell)
@@ -134,7 +137,8 @@ def main() -> None:
     except KeyboardInterrupt:
         well = False
     except OpenLedgerError as error:
-        print(f"\n{error}\nlogs: {stage.home / 'log'}", file=sys.stderr)
+        log = stage.home / "log"
+        print(f"\n{error}" + (f"\nlogs: {log}" if log.exists() else ""), file=sys.stderr)
         well = False
     finally:
         stage.close()

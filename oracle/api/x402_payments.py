@@ -133,7 +133,7 @@ class X402:
     def _plan(
         self, connection: Connection, key: str, to: Address, data: bytes, purpose: str, after: str | None = None
     ) -> None:
-        intents.plan(connection, Intent(key, self._shop.chain, to, data, Wei(0), purpose, after=after))
+        intents.plan(connection, Intent(key, self._shop.chain, to, data, Wei(0), purpose, after=after), self._hub)
 
     def _requirements(self, ready: Prepared) -> PaymentRequirements:
         price = AssetAmount(

@@ -62,10 +62,9 @@ class Lane:
     # What is there
 
     def open(self, *states: str) -> list[Journaled]:
-        """Those of this key, and those that have no key yet."""
+        """Those of this key, and those that any key may send."""
         with self._database.reading() as connection:
-            found = intents.in_states(connection, self.chain, states, MOST_PLANNED)
-        return [entry for entry in found if entry.sender in (None, self.sender)]
+            return intents.in_states(connection, self.chain, states, MOST_PLANNED, sender=self.sender)
 
     def signed(self, entries: list[Journaled]) -> dict[str, list[Broadcast]]:
         with self._database.reading() as connection:

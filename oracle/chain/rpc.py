@@ -169,7 +169,8 @@ class Rpc:
         return soonest
 
     def _unavailable(self, failures: Sequence[str]) -> NodesUnavailable:
+        of_chain = f" of chain {self.expected}" if self.expected else ""
         return NodesUnavailable(
-            f"no node of chain {self.expected or '?'} answers: {'; '.join(dict.fromkeys(failures))}."
+            f"no node{of_chain} answers: {'; '.join(dict.fromkeys(failures))}."
             " It is tried again; if it stays so, add a node to OPENLEDGER_RPC_URLS"
         )

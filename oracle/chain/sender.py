@@ -31,7 +31,7 @@ from oracle.errors import NeedsPerson
 from oracle.store.broadcasts import Broadcast, Fees
 from oracle.store.database import Database
 from oracle.store.intents import Intent, Journaled
-from oracle.types import ChainId, Wei
+from oracle.types import Address, ChainId, Wei
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +69,12 @@ class Sender:
         self._line = Line(rpc, database, chain, now)
         self._lane = Lane(database, chain, signer.address, holder, now, edge)
 
-    def advance(self) -> Advance:
-        """Raises Retry where nodes, database or another sender are in the way; nothing is lost by calling again."""
+    def advance(self, adopt: bool = True) -> Advance:
+        """Raises Retry where nodes, database or another sender are in the way; nothing is lost by calling again.
+
+        `adopt` takes what was planned for no key in particular. Somebody who sends one thing of their own leaves that
+        to the daemon: under their key it might be refused for good.
+        """
         self._lane.hold()
         now = view(self._rpc, self._signer.address, self._finality)
         self._nothing_taken_back(now)
@@ -79,8 +83,12 @@ class Sender:
         for gap in self._lane.gaps(now.nonce):
             self._lane.fill(gap)
         self._send_again(now, done)
-        self._begin(now, done)
+        self._begin(now, done, adopt)
         return done
+
+    @property
+    def account(self) -> Address:
+        return self._signer.address
 
     def close(self) -> None:
         """Lets the next daemon begin at once instead of after the lease."""
@@ -144,10 +152,12 @@ class Sender:
         self._offer(entry, again, now, done, everywhere=True)
         return True
 
-    def _begin(self, now: View, done: Advance) -> None:
+    def _begin(self, now: View, done: Advance, adopt: bool) -> None:
         flying = len(self._lane.open("reserved", "broadcast"))
         newest: int | None = None
         for entry in self._lane.open("planned"):
+            if entry.sender is None and not adopt:
+                continue
             if flying >= self._in_flight:
                 done.waiting[entry.key] = f"{flying} others are on their way"
                 continue

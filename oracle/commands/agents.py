@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from oracle.commands.taking import ACCOUNT
 from oracle.config import Settings, read_settings
 from oracle.errors import NeedsPerson
 
@@ -29,7 +30,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option("--keystore", type=_FILE, help="Or a wallet's encrypted keystore, to sign vouchers with.")
 @click.option("--password-file", type=_FILE, help="Its password.")
 @click.option("--cap", help="With a keystore: how much its vouchers may come to in total, in OPEN.")
-@click.option("--operator", help="Whose signature receipts have to bear; else whom the API names.")
+@click.option("--operator", type=ACCOUNT, help="Whose signature receipts have to bear; else whom the API names.")
 def mcp(
     url: str,
     api_key_file: Path | None,

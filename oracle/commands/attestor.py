@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from oracle.commands.settlement import BUNDLE, ground_of_settings, onchain_of, registries_of
+from oracle.commands.taking import ACCOUNT
 from oracle.errors import NeedsPerson, Retry
 from oracle.types import Address
 
@@ -29,9 +30,11 @@ FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 @click.option("--every", default=15, show_default=True, help="Seconds between two looks.")
 @click.option("--sample", default=16, show_default=True, help="Receipts whose attribution is recomputed.")
 @click.option("--tolerance", default=20_000, show_default=True, help="Millionths that two attributions may lie apart.")
-@click.option("--operator", help="Whose receipts they have to be; without it the document's word is taken.")
-@click.option("--treasury", help="The treasury's account, if it is not the timelock.")
-@click.option("--commons", help="The commons' account, if it is not the timelock.")
+@click.option(
+    "--operator", type=ACCOUNT, help="Whose receipts they have to be; without it the document's word is taken."
+)
+@click.option("--treasury", type=ACCOUNT, help="The treasury's account, if it is not the timelock.")
+@click.option("--commons", type=ACCOUNT, help="The commons' account, if it is not the timelock.")
 @click.option("--least", default=0, show_default=True, help="So many of them have to be recomputed before it signs.")
 @click.option("--models", type=FOLDER, help="Files of models. Watching fetches the public ones by itself.")
 @click.option("--answers", type=FOLDER, help="Answers that were disclosed for a BUNDLE. Watching asks for them itself.")
@@ -43,9 +46,9 @@ def attest(
     every: int,
     sample: int,
     tolerance: int,
-    operator: str | None,
-    treasury: str | None,
-    commons: str | None,
+    operator: Address | None,
+    treasury: Address | None,
+    commons: Address | None,
     least: int,
     models: Path | None,
     answers: Path | None,
@@ -69,7 +72,7 @@ def attest(
     signer = signer_of(ground.settings)
     if signer is None:
         raise NeedsPerson("no key: set OPENLEDGER_KEYSTORE and OPENLEDGER_PASSWORD_FILE to the attestor's")
-    policy = Policy(sample, tolerance, None if operator is None else Address(operator), least)
+    policy = Policy(sample, tolerance, operator, least)
     journal, onchain = Folder(str(ground.settings.home / "attested")), onchain_of(ground)
     if url is not None:
         publisher, given = Publisher(url), ground.settings.home / "disclosed"

@@ -164,8 +164,10 @@ def _told(done: Advance) -> bool:
 
 
 @send.command("list")
-@click.option("--state", "states", multiple=True, help="Only these; may be given again.")
-@click.option("--limit", default=50, show_default=True)
+@click.option(
+    "--state", "states", multiple=True, type=click.Choice(EVERY_STATE), help="Only these; may be given again."
+)
+@click.option("--limit", default=50, show_default=True, help="So many at most.")
 def send_list(states: tuple[str, ...], limit: int) -> None:
     """The newest intents."""
     with _opened() as (settings, database):
@@ -192,6 +194,8 @@ def send_show(key: str) -> None:
     click.echo(f"  {intent.purpose}; to {intent.to}, {intent.value} wei, {len(intent.data)} bytes of data")
     if entry.nonce is not None:
         click.echo(f"  from {entry.sender}, nonce {entry.nonce}")
+    elif entry.sender is not None:
+        click.echo(f"  for the key of {entry.sender} alone")
     if entry.tx is not None:
         click.echo(f"  mined as 0x{entry.tx.hex()} in block {entry.block}")
     for broadcast in signed:

@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 
 from oracle.chain.reading import heads
-from oracle.commands.saying import counted
+from oracle.commands.saying import counted, planned
+from oracle.commands.taking import ACCOUNT, HASH, SIGNATURE
 from oracle.config import read_settings
 from oracle.daemon.ground import Ground
 from oracle.datanets import announcing, erasing, publishing
@@ -31,7 +32,10 @@ _DAYS_TO_RELAY = 7
 @click.option("--datanet", type=int, help="Its number; `openledger datanet list` shows them.")
 @click.option("--kind", type=click.Choice(sorted(KIND_BY_WORD)), default="training-row", show_default=True)
 @click.option("--licence", help="Of these rows; else that of the datanet.")
-@click.option("--for", "contributor", help="The account that contributes and signs; else the configured key's.")
+@click.option(
+    "--for", "contributor", type=ACCOUNT, help="The account that contributes and signs; else the configured key's."
+)
+@click.option("--to-sign", type=click.Path(path_type=Path, dir_okay=False), help="With --for: a file for its JSON.")
 @click.option("--dry-run", is_flag=True, help="Check the rows and keep nothing.")
 @click.option("--policy", "rules", type=click.Path(path_type=Path, exists=True), help="With --dry-run: these rules.")
 def contribute(
@@ -39,7 +43,8 @@ def contribute(
     datanet: int | None,
     kind: str,
     licence: str | None,
-    contributor: str | None,
+    contributor: Address | None,
+    to_sign: Path | None,
     dry_run: bool,
     rules: Path | None,
 ) -> None:
@@ -56,7 +61,7 @@ def contribute(
         raise click.UsageError("--datanet: to which one?")
     ground, number = Ground(read_settings()), DatanetId(datanet)
     pipeline, policy = ground.pipeline, ground.pipeline.policy(number)
-    who = Address(contributor) if contributor else pipeline.sender
+    who = contributor or pipeline.sender
     if who is None:
         raise NeedsPerson("no key is configured: set OPENLEDGER_KEYSTORE, or name the account with --for")
     with ground.database.reading() as connection:
@@ -78,40 +83,40 @@ def contribute(
         raise NeedsPerson(given.reason or "refused")
     click.echo(f"contribution {key.hex()}: {counted(given.count or 0, 'row')}, {given.state}")
     if given.state == "announced":
-        click.echo("the daemon sends it, or `openledger send` does")
+        click.echo(planned(given.contributor))
     elif given.state == "published" and given.signature is None:
         now = heads(ground.rpc, ground.settings.finality).head.timestamp  # it is the chain's clock that decides
-        _to_sign(ground, key, now + _DAYS_TO_RELAY * 24 * 3600)
+        _to_sign(ground, key, now + _DAYS_TO_RELAY * 24 * 3600, to_sign)
 
 
 @click.command()
-@click.argument("contribution")
-@click.argument("signature")
+@click.argument("contribution", type=HASH)
+@click.argument("signature", type=SIGNATURE)
 @click.option("--deadline", type=int, required=True, help="As it stood in what was signed.")
-def sign(contribution: str, signature: str, deadline: int) -> None:
+def sign(contribution: Hash32, signature: bytes, deadline: int) -> None:
     """Hand in the contributor's signature; a relayer puts the contribution on chain and pays the gas."""
-    ground, key = Ground(read_settings()), Hash32(bytes.fromhex(contribution.removeprefix("0x")))
+    ground = Ground(read_settings())
     with ground.database.transaction() as connection:
-        raw = bytes.fromhex(signature.removeprefix("0x"))
-        announcing.sign(connection, key, deadline, raw, ground.rpc.chain, ground.pipeline.registry)
-    click.echo(f"contribution {contribution}: signed; it is relayed with the next ones")
+        announcing.sign(connection, contribution, deadline, signature, ground.rpc.chain, ground.pipeline.registry)
+    click.echo(f"contribution {contribution.hex()}: signed; it is relayed with the next ones")
 
 
 @click.command()
-@click.argument("contribution")
-@click.option("--row", "rows", multiple=True, help="Hash of a row; may be given again. Without: all of it.")
-def erase(contribution: str, rows: tuple[str, ...]) -> None:
+@click.argument("contribution", type=HASH)
+@click.option(
+    "--row", "hashes", type=HASH, multiple=True, help="Hash of a row; may be given again. Without: all of it."
+)
+def erase(contribution: Hash32, hashes: tuple[RowHash, ...]) -> None:
     """Erase a contribution or some of its rows for ever, and give notice on chain."""
-    ground, key = Ground(read_settings()), Hash32(bytes.fromhex(contribution.removeprefix("0x")))
-    hashes = [RowHash(bytes.fromhex(row.removeprefix("0x"))) for row in rows]
+    ground = Ground(read_settings())
     with ground.database.transaction() as connection:
-        given = contributions.get(connection, key)
+        given = contributions.get(connection, contribution)
         own = ground.pipeline.sender == given.contributor
-        erasing.ask(connection, given, hashes, ground.pipeline.plan if own else None)
+        erasing.ask(connection, given, list(hashes), ground.pipeline.plan if own else None)
     erasing.erase_requested(ground.database, ground.stores)
     with ground.database.reading() as connection:
-        held, used = erasing.touched(connection, contributions.get(connection, key))
-    click.echo(f"contribution {contribution}: erased" + (f", {counted(len(rows), 'row')}" if rows else ""))
+        held, used = erasing.touched(connection, contributions.get(connection, contribution))
+    click.echo(f"contribution {contribution.hex()}: erased" + (f", {counted(len(hashes), 'row')}" if hashes else ""))
     for snapshot in held:
         click.echo(f"  snapshot {snapshot.name} was made with it; the next one is without")
     for use in used:
@@ -163,10 +168,14 @@ def _tell(tally: Tally) -> None:
     click.echo(f"{taken} taken, {tally.held:,} of them for a reviewer; {tally.left_out:,} left out")
 
 
-def _to_sign(ground: Ground, key: Hash32, deadline: int) -> None:
+def _to_sign(ground: Ground, key: Hash32, deadline: int, file: Path | None) -> None:
     with ground.database.reading() as connection:
         given = contributions.get(connection, key)
     message = publishing.terms_of(given).to_sign(deadline, ground.rpc.chain, ground.pipeline.registry)
-    click.echo(f"{given.contributor} signs this (eth_signTypedData_v4), then")
+    written = json.dumps(message, default=lambda value: "0x" + value.hex(), indent=1)
+    click.echo(f"{given.contributor} signs {file or 'this'} (eth_signTypedData_v4), then")
     click.echo(f"    openledger sign {key.hex()} SIGNATURE --deadline {deadline}")
-    click.echo(json.dumps(message, default=lambda value: "0x" + value.hex(), indent=1))
+    if file is None:
+        click.echo(written)
+    else:
+        file.write_text(written + "\n", encoding="utf-8")

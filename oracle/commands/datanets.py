@@ -12,7 +12,8 @@ from eth_utils.crypto import keccak
 from sqlalchemy import Connection
 
 from oracle.chain.signer import sign_message
-from oracle.commands.saying import counted, tell
+from oracle.commands.saying import counted, planned, tell
+from oracle.commands.taking import ACCOUNT, HASH
 from oracle.config import read_settings
 from oracle.daemon.ground import Ground
 from oracle.datanets import calls, deciding, erasing, exporting, snapshotting
@@ -37,11 +38,23 @@ def datanet() -> None:
 @click.option("--licence", required=True, help="An SPDX identifier, as CC-BY-4.0.")
 @click.option("--type", "datatype", default="text", show_default=True, help="What its rows are.")
 @click.option("--policy", "file", type=click.Path(path_type=Path, exists=True), help="Rules in JSON; else the usual.")
-@click.option("--reviewer", "reviewers", multiple=True, help="An account; may be given again. Else the steward's own.")
+@click.option(
+    "--reviewer",
+    "reviewers",
+    type=ACCOUNT,
+    multiple=True,
+    help="An account; may be given again. Else the steward's own.",
+)
 @click.option("--quorum", default=1, show_default=True, help="How many reviewers have to sign an outcome.")
-@click.option("--bond", type=int, help="In whole OPEN; else the least there is.")
+@click.option("--bond", type=click.IntRange(min=0), help="In whole OPEN; else the least there is.")
 def create(
-    name: str, licence: str, datatype: str, file: Path | None, reviewers: tuple[str, ...], quorum: int, bond: int | None
+    name: str,
+    licence: str,
+    datatype: str,
+    file: Path | None,
+    reviewers: tuple[Address, ...],
+    quorum: int,
+    bond: int | None,
 ) -> None:
     """Found a datanet with the configured key as its steward."""
     ground = Ground(read_settings())
@@ -52,16 +65,16 @@ def create(
     ground.stores.published.put(policy.as_json())
     registry, chain = ground.pipeline.registry, ground.rpc.chain
     amount = Wei(bond * OPEN) if bond is not None else _least_bond(ground)
-    members = [Address(each) for each in reviewers] or [steward]
+    members = list(reviewers) or [steward]
     data = calls.create_datanet(policy.hash, name, licence, datatype, members, quorum, amount)
     key = f"create:{steward}:{keccak(data).hex()}"
-    _plan_paid(ground, Intent(key, chain, registry, data, Wei(0), f"datanet {name}"), amount)
-    click.echo(f"datanet {name}: planned, with a bond of {amount / OPEN:g} OPEN; the daemon sends it")
+    _plan_paid(ground, steward, Intent(key, chain, registry, data, Wei(0), f"datanet {name}"), amount)
+    click.echo(f"datanet {name}: a bond of {amount / OPEN:g} OPEN, {planned(steward)}")
 
 
 @datanet.command()
 @click.argument("number", type=int)
-@click.argument("amount", type=int)
+@click.argument("amount", type=click.IntRange(min=1))
 def bond(number: int, amount: int) -> None:
     """Put whole OPEN up in a datanet: its rules may ask that of contributors and reviewers."""
     ground, which, wei = Ground(read_settings()), DatanetId(number), Wei(amount * OPEN)
@@ -69,8 +82,9 @@ def bond(number: int, amount: int) -> None:
     with ground.database.reading() as connection:
         before = datanets.bond_of(connection, datanets.get_datanet(connection, which).number, account)
     key, said = f"bond:{number}:{account}:{before}+{wei}", f"bond in datanet {number}"
-    _plan_paid(ground, Intent(key, ground.rpc.chain, registry, calls.post_bond(which, wei), Wei(0), said), wei)
-    click.echo(f"{amount} OPEN more in datanet {number}: planned; the daemon sends it")
+    call = Intent(key, ground.rpc.chain, registry, calls.post_bond(which, wei), Wei(0), said)
+    _plan_paid(ground, account, call, wei)
+    click.echo(f"{amount} OPEN more in datanet {number}: {planned(account)}")
 
 
 @datanet.command()
@@ -83,8 +97,8 @@ def unbond(number: int, withdraw: bool) -> None:
     data = calls.withdraw_bond(which) if withdraw else calls.announce_bond_exit(which)
     key, said = f"unbond:{number}:{account}:{int(time.time())}", f"bond back from datanet {number}"
     with ground.database.transaction() as connection:
-        plan(connection, Intent(key, ground.rpc.chain, registry, data, Wei(0), said))
-    click.echo(f"bond in datanet {number}: planned; the daemon sends it")
+        plan(connection, Intent(key, ground.rpc.chain, registry, data, Wei(0), said), account)
+    click.echo(f"bond in datanet {number}: {planned(account)}")
 
 
 @datanet.command(name="list")
@@ -143,7 +157,7 @@ def snapshot(number: int, name: str, dry_run: bool) -> None:
     if not dry_run and made.state == "built":
         with ground.database.transaction() as connection:
             snapshotting.announce(connection, made, ground.pipeline.plan)
-        click.echo("planned; the daemon sends it")
+        click.echo(planned(ground.pipeline.sender))
 
 
 @datanet.command()
@@ -171,13 +185,13 @@ def _account(ground: Ground) -> Address:
     return ground.pipeline.sender
 
 
-def _plan_paid(ground: Ground, call: Intent, amount: Wei) -> None:
+def _plan_paid(ground: Ground, account: Address, call: Intent, amount: Wei) -> None:
     """A call that pulls tokens, after their approval."""
     approval, token = calls.approve(call.to, amount), ground.book["OpenToken"]
     first = Intent(f"{call.key}:bond", call.chain, token, approval, Wei(0), f"{call.purpose}: approval")
     with ground.database.transaction() as connection:
-        plan(connection, first)
-        plan(connection, replace(call, after=first.key))
+        plan(connection, first, account)
+        plan(connection, replace(call, after=first.key), account)
 
 
 def _least_bond(ground: Ground) -> Wei:
@@ -220,20 +234,20 @@ def _waiting(connection: Connection, number: DatanetId) -> Iterator[str]:
 
 
 @review.command()
-@click.argument("contribution")
-@click.argument("row", type=int)
+@click.argument("contribution", type=HASH)
+@click.argument("row", type=click.IntRange(min=1))
 @click.option("--accept/--reject", required=True)
 @click.option("--because", default="", help="The contributor reads it.")
-def decide(contribution: str, row: int, accept: bool, because: str) -> None:
+def decide(contribution: Hash32, row: int, accept: bool, because: str) -> None:
     """Accept or reject one held row, by its number."""
-    ground, key = Ground(read_settings()), Hash32(bytes.fromhex(contribution.removeprefix("0x")))
+    ground = Ground(read_settings())
     reviewer = ground.pipeline.sender
     if reviewer is None:
         raise NeedsPerson("no key is configured: set OPENLEDGER_KEYSTORE; its account is the reviewer")
     if not accept and not because:
         raise NeedsPerson("a row is rejected with a reason: --because")
     with ground.database.transaction() as connection:
-        given = contributions.get(connection, key)
+        given = contributions.get(connection, contribution)
         rules = ground.pipeline.policy(given.datanet)
         now = Timestamp(int(time.time()))
         done = deciding.review(connection, given, rules, row - 1, accept, because, reviewer, now)

@@ -12,6 +12,7 @@ import click
 from oracle.commands import model_registry
 from oracle.commands.model_ground import FOLDER, ground_here, needed, prepared_from, run_folder
 from oracle.commands.model_saying import say_accuracy, say_estimate, say_report, say_trained, tell
+from oracle.commands.saying import planned
 from oracle.config import read_settings
 from oracle.errors import NeedsPerson
 from oracle.types import DatanetId
@@ -142,7 +143,7 @@ def evaluate(recipe: Path, out: Path | None, leave_out: str | None, groups: int 
 @click.option("--dry-run", is_flag=True, help="Check all of it and publish nothing.")
 @CALIBRATE
 def publish(recipe: Path, out: Path | None, force: str | None, dry_run: bool, calibrate: bool) -> None:
-    """Put the adapter among the models: its files as blobs, its hashes on chain. The daemon sends it."""
+    """Put the adapter among the models: its files as blobs, its hashes on chain."""
     from oracle.daemon import releasing
 
     ground = needed()
@@ -155,7 +156,7 @@ def publish(recipe: Path, out: Path | None, force: str | None, dry_run: bool, ca
         click.echo(f"{len(made.files)} files, weights 0x{made.weights.hex()}, manifest 0x{made.manifest.hex()}")
         return
     found = releasing.publish(ground, prepared, folder, force)
-    click.echo(f"model {found.id}: manifest 0x{found.made.manifest.hex()}; the daemon sends it")
+    click.echo(f"model {found.id}: manifest 0x{found.made.manifest.hex()}; {planned(found.builder)}")
     if not calibrate and not any(found.made.accuracy):
         click.echo("accuracy of attribution: not measured; another version with --calibrate would have it")
 

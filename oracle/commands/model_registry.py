@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from oracle.commands.model_ground import FOLDER, found_in, needed
-from oracle.commands.saying import tell
+from oracle.commands.saying import planned, tell
 from oracle.errors import NeedsPerson
 
 if TYPE_CHECKING:
@@ -113,8 +113,9 @@ def price(name: str, input_: str, output: str) -> None:
     from oracle.daemon.releasing import wei
 
     ground = needed()
-    announce_price(ground, found_in(ground, name), (wei(input_), wei(output)))
-    click.echo("planned; the daemon sends it")
+    found = found_in(ground, name)
+    announce_price(ground, found, (wei(input_), wei(output)))
+    click.echo(planned(found.builder))
 
 
 @click.command()
@@ -143,8 +144,9 @@ def _end(name: str, status: int, because: str) -> None:
     ground = needed()
     if "@" not in name:
         raise NeedsPerson(f"{name}: say which version, as {name}@1; there is no way back")
-    set_status(ground, found_in(ground, name), status, because)
-    click.echo("planned; the daemon sends it")
+    found = found_in(ground, name)
+    set_status(ground, found, status, because)
+    click.echo(planned(found.builder))
 
 
 def _manifest(ground: Ground, found: Model) -> dict[str, Any]:

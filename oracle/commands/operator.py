@@ -44,7 +44,7 @@ def up(chain: bool) -> None:
 
 
 @click.command()
-@click.option("--queues", required=True, help="Which to work for, separated by commas.")
+@click.option("--queues", required=True, help="Which to work for, separated by commas; a wrong one names them all.")
 @click.option("--name", default="worker", show_default=True, help="One name per worker of a machine.")
 def worker(queues: str, name: str) -> None:
     """Work for some of the queues, until SIGTERM. On another machine this is all that runs."""
@@ -63,7 +63,7 @@ def beat() -> None:
 
 @click.command()
 def api() -> None:
-    """Serve HTTP."""
+    """Serve the API and the pages, at OPENLEDGER_HTTP_HOST and OPENLEDGER_HTTP_PORT."""
     from oracle.api.app import create
     from oracle.api.listening import listen
 

@@ -6,10 +6,18 @@ from collections.abc import Iterable
 
 import click
 
+from oracle.types import Address
+
 
 def counted(count: int, one: str) -> str:
     """1 row, 2 rows"""
     return f"{count:,} {one}{'' if count == 1 else 's'}"
+
+
+def planned(by: Address | None) -> str:
+    """Of a call that is somebody's own. A daemon with another key leaves it alone."""
+    who = "a key, once one is configured," if by is None else by
+    return f"planned; {who} sends it: by its daemon, or by `openledger send --follow`"
 
 
 def tell(lines: Iterable[str], nothing: str) -> None:

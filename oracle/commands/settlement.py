@@ -42,7 +42,7 @@ def _operator(ground: Ground) -> Address:
     return ground.signer.address
 
 
-def registries_of(ground: Ground, treasury: str | None = None, commons: str | None = None) -> Registries:
+def registries_of(ground: Ground, treasury: Address | None = None, commons: Address | None = None) -> Registries:
     """From an index of one's own, brought up to date: whoever checks takes nobody's word."""
     from oracle.chain.assembly import indexer_of
     from oracle.settlement.parties import Registries
@@ -52,7 +52,7 @@ def registries_of(ground: Ground, treasury: str | None = None, commons: str | No
     database.upgrade()
     indexer_of(ground.settings, ground.rpc, database).catch_up()
     timelock = ground.book["OpenTimelock"]
-    pools = Address(treasury or timelock), Address(commons or timelock)
+    pools = treasury or timelock, commons or timelock
     with database.reading() as connection:
         found = Registries.read(connection, ground.rpc.chain, *pools)
     database.close()

@@ -86,7 +86,7 @@ class Ground:
         registry = self.book[CONTRACT]
         sender = None if self.signer is None else self.signer.address
         chain = self.rpc.chain
-        planner = Planner(chain, registry)
+        planner = Planner(chain, registry, sender)
         return Pipeline(self.database, self.stores, chain, registry, planner, sender, lambda: int(time.time()))
 
     # Documents
@@ -106,6 +106,7 @@ class Planner:
 
     chain: ChainId
     to: Address
+    by: Address | None
 
     def __call__(self, connection: Connection, call: Call) -> None:
-        plan(connection, Intent(call.key, self.chain, self.to, call.data, Wei(0), call.purpose))
+        plan(connection, Intent(call.key, self.chain, self.to, call.data, Wei(0), call.purpose), self.by)

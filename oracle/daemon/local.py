@@ -22,7 +22,16 @@ import redis
 from oracle import jobs
 from oracle.config import Settings
 from oracle.daemon.processes import Process
-from oracle.daemon.programs import anvil_command, deploy_suite, free_port, http, redis_configuration, redis_server, rpc
+from oracle.daemon.programs import (
+    anvil_command,
+    deploy_suite,
+    free_port,
+    http,
+    redis_configuration,
+    redis_server,
+    require_free,
+    rpc,
+)
 from oracle.errors import NeedsPerson, Stop
 from oracle.store.database import Database
 from oracle.store.vault import create_master_key
@@ -40,7 +49,7 @@ _LOCAL_RPC = "http://127.0.0.1:8545"
 
 
 class AlreadyUp(NeedsPerson):
-    """Another `openledger up` runs in this home."""
+    """Another one runs in this home."""
 
 
 def initialise(settings: Settings) -> None:
@@ -58,7 +67,8 @@ class Local:
     def __init__(self, settings: Settings, say: Say) -> None:
         self._settings = settings
         self._say = say
-        self._address = f"{settings.http_host}:{settings.http_port or free_port(settings.http_host)}"
+        self._port = settings.http_port or free_port(settings.http_host)
+        self._address = f"{settings.http_host}:{self._port}"
         self._asked_to_end = threading.Event()
         self._running: list[Process] = []
 
@@ -68,7 +78,8 @@ class Local:
             signal.signal(number, self._on_signal)
         settings = self._settings
         with ExitStack() as stack:
-            stack.enter_context(_only_one(settings.home))
+            stack.enter_context(only_one(settings.home / "up.lock", "`openledger up`"))
+            require_free(settings.http_host, self._port, "choose another OPENLEDGER_HTTP_PORT; 0 takes any")
             share_metrics(settings.home / "run" / "metrics")
             initialise(settings)
             stack.callback(self._end_all)
@@ -124,7 +135,7 @@ class Local:
     # Living and ending
 
     def _start(self, name: str, *command: str | Path) -> None:
-        environment = {"OPENLEDGER_HTTP_PORT": self._address.rpartition(":")[2]}
+        environment = {"OPENLEDGER_HTTP_PORT": str(self._port)}
         self._running.append(Process(name, command, self._settings.home / "log" / f"{name}.log", environment))
 
     def _await(self, what: str, ready: Callable[[], bool]) -> None:
@@ -161,12 +172,12 @@ class Local:
         self._asked_to_end.set()
 
 
-class _only_one:  # noqa: N801 — reads as the context that it is
+class only_one:  # noqa: N801 — reads as the context that it is
     """A lock that the kernel lets go of, however its holder ends."""
 
-    def __init__(self, home: Path) -> None:
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._file = home / "up.lock"
+    def __init__(self, file: Path, what: str) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._file, self._what = file, what
 
     def __enter__(self) -> None:
         self._handle = self._file.open("w")
@@ -174,7 +185,7 @@ class _only_one:  # noqa: N801 — reads as the context that it is
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._handle.close()
-            raise AlreadyUp(f"{self._file}: held by another `openledger up`; end that one first") from None
+            raise AlreadyUp(f"{self._file}: held by another {self._what}; end that one first") from None
 
     def __exit__(self, *_: object) -> None:
         self._handle.close()

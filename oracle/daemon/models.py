@@ -61,7 +61,7 @@ def advance(ground: Ground) -> int:
             if call is None:
                 continue
             key, data, purpose = call
-            intents.plan(connection, Intent(key, chain, registry, data, Wei(0), purpose))
+            intents.plan(connection, Intent(key, chain, registry, data, Wei(0), purpose), sender)
             if model.model is not None:
                 models.move(connection, model.position, "announced")
             planned += 1
@@ -80,6 +80,7 @@ def set_status(ground: Ground, model: Model, status: int, reason: str) -> None:
     """Plans it; the store follows when the registry has said so."""
     if model.model is None or model.state not in models.SERVED:
         raise NeedsPerson(f"model {model.id}: it is {model.state}, and only what is published can be taken back")
+    _require_builder(ground, model)
     hash_ = keccak(text=reason)
     data = _call("setStatus", _STATUS, [model.model, model.version, status, hash_])
     key = f"model-status:{model.model}:{model.version}:{status}"
@@ -89,6 +90,7 @@ def set_status(ground: Ground, model: Model, status: int, reason: str) -> None:
 def announce_price(ground: Ground, model: Model, prices: tuple[Wei, Wei]) -> None:
     if model.model is None:
         raise NeedsPerson(f"model {model.id}: is not on chain yet; its first price is the recipe's")
+    _require_builder(ground, model)
     data = _call("announcePrice", ("uint256", "uint96", "uint96"), [model.model, *prices])
     _plan(ground, f"model-price:{model.model}:{prices[0]}:{prices[1]}", data, f"model {model.name}: another price")
 
@@ -105,9 +107,18 @@ def status_of(ground: Ground, model: Model) -> list[str]:
     return found
 
 
+def _require_builder(ground: Ground, model: Model) -> None:
+    """The registry takes it from nobody else; what was refused there would be told too late."""
+    who = None if ground.signer is None else ground.signer.address
+    if who != model.builder:
+        key = "no key is configured" if who is None else f"the configured key is {who}'s"
+        raise NeedsPerson(f"model {model.id}: {key}, and only its builder {model.builder} may do that")
+
+
 def _plan(ground: Ground, key: str, data: bytes, purpose: str) -> None:
     with ground.database.transaction() as connection:
-        intents.plan(connection, Intent(key, ground.rpc.chain, ground.book[CONTRACT], data, Wei(0), purpose))
+        by = None if ground.signer is None else ground.signer.address
+        intents.plan(connection, Intent(key, ground.rpc.chain, ground.book[CONTRACT], data, Wei(0), purpose), by)
 
 
 def next_call(connection: Connection, model: Model) -> tuple[str, bytes, str] | None:

@@ -96,6 +96,17 @@ def free_port(host: str) -> int:
         return int(probe.getsockname()[1])
 
 
+def require_free(host: str, port: int, otherwise: str) -> None:
+    """Whoever listens there already would answer in our name, and be taken for us."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does: connections that ended
+            probe.bind(address)
+    except OSError as error:
+        raise NeedsPerson(f"{host}:{port}: {error.strerror}. End what listens there, or {otherwise}") from None
+
+
 def rpc(url: str, method: str, *parameters: str) -> str | None:
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}).encode()
     answer = http(url, body)

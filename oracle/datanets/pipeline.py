@@ -55,7 +55,8 @@ class Pipeline:
             given = self._get(key)
         if given.state == "published" and given.signature is None and given.contributor == self.sender:
             with self.database.transaction() as connection:
-                announcing.announce(connection, given, self.plan)
+                if contributions.is_still(connection, given):
+                    announcing.announce(connection, given, self.plan)
         if given.state == "refused" or given.state in ("published", "announced"):
             publishing.clear(self.database, self.stores, given)
 

@@ -106,7 +106,8 @@ def parse(
             blob = stores.put_rows(stores.spool, _kept(batches, checker, tally, hashes), seal)
     except NeedsPerson as error:
         with database.transaction() as connection:
-            contributions.move(connection, given.key, "refused", reason=str(error))
+            if contributions.is_still(connection, given):
+                _refuse(connection, given, str(error))
         return tally
     root = rows_root(given.contributor, hashes)
     manifest = Manifest(
@@ -121,6 +122,8 @@ def parse(
     )
     terms = Terms(given.contributor, given.datanet, kind, root, len(hashes), manifest.hash)
     with database.transaction() as connection:
+        if not contributions.is_still(connection, given):
+            return tally
         if not hashes:
             _refuse(connection, given, f"{given.file}: not one of its {tally.left_out} rows can be taken")
         elif contributions.is_named(connection, terms.name):
@@ -150,6 +153,8 @@ def publish(database: Database, stores: Stores, given: Contribution) -> None:
         stores.published.put_stream(iter(lambda: rows.read(1 << 20), b""))
     stores.published.put(given.manifest)
     with database.transaction() as connection:
+        if not contributions.is_still(connection, given):
+            return
         contributions.move(connection, given.key, "published")
     clear(database, stores, given)
 

@@ -25,9 +25,9 @@ def send(
     """Through the same sender as everything else: simulated, journalled, followed until it is mined."""
     key = f"{purpose}:{secrets.token_hex(8)}"
     with database.transaction() as connection:
-        intents.plan(connection, Intent(key, chain, to, data, Wei(0), purpose))
+        intents.plan(connection, Intent(key, chain, to, data, Wei(0), purpose), sender.account)
     for _ in range(_MOST_TURNS):
-        sender.advance()
+        sender.advance(adopt=False)
         with database.reading() as connection:
             found = intents.outcome(connection, key)
         if found.state in ("mined", "final") and found.succeeded and found.tx is not None:

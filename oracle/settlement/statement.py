@@ -185,7 +185,7 @@ def _reason(facts: Known | None, influenced: int, lost: int) -> str:
     if facts.accepted_rows is None:
         return "the reviewers have not given its outcome"
     if facts.accepted_rows == 0:
-        return "the reviewers accepted none of its rows"
+        return "none of its rows was accepted; its page says why"
     if not facts.models:
         return "no published model was trained on a snapshot that contains it"
     return "models trained on it have answered, and no answer was attributed to it"

@@ -182,6 +182,13 @@ def get(connection: Connection, key: Hash32) -> Contribution:
     return _contribution(row)
 
 
+def is_still(connection: Connection, given: Contribution) -> bool:
+    """Whether it is where it was read, and stays there until this transaction ends. A shell, the API and the daemon may
+    be at one contribution at once: what the second one made is dropped."""
+    state = select(CONTRIBUTIONS.c.state).where(CONTRIBUTIONS.c.key == given.key).with_for_update()
+    return bool(connection.execute(state).scalar_one() == given.state)
+
+
 def named(connection: Connection, name: ContributionId) -> Contribution:
     row = connection.execute(select(CONTRIBUTIONS).where(CONTRIBUTIONS.c.name == name)).one_or_none()
     if row is None:

@@ -96,9 +96,14 @@ class Database:
     def require_current(self) -> None:
         """Raises WrongRevision unless the tables are those of this version."""
         found, expected = self.revision(), newest_revision()
+        if found is None:
+            raise WrongRevision(
+                f"database {self.name}: there are no tables in it. Where an oracle is to live, `openledger init` makes"
+                " them (`openledger database upgrade` those alone); if yours lives elsewhere, set OPENLEDGER_HOME"
+            )
         if found != expected:
             raise WrongRevision(
-                f"database {self.name}: its tables are at revision {found or 'none'}, this version needs {expected};"
+                f"database {self.name}: its tables are at revision {found}, this version needs {expected};"
                 " run `openledger database upgrade`"
             )
 

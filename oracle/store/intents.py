@@ -27,6 +27,7 @@ from sqlalchemy import (
     and_,
     case,
     func,
+    or_,
     select,
     update,
 )
@@ -150,12 +151,16 @@ class Journaled:
         return self.intent.key
 
 
-def plan(connection: Connection, intent: Intent) -> None:
-    """Inside the caller's own transaction: what it decided and what is to be sent are written together, or not."""
+def plan(connection: Connection, intent: Intent, by: Address | None = None) -> None:
+    """Inside the caller's own transaction: what it decided and what is to be sent are written together, or not.
+
+    `by` is whose transaction it has to be: somebody's bond, contribution or datanet is no other key's to send, and
+    several keys may work on one store. Without it, whichever key comes first sends it.
+    """
     if not intent.key:
         raise ValueError("an intent needs an idempotency key")
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    row = {**vars(intent), "state": "planned"}
+    row = {**vars(intent), "state": "planned", "sender": by}
     # Two workers may plan the same at the same moment: the second waits for the first and finds its row.
     put = dialect.insert(INTENTS).values(row).on_conflict_do_nothing(index_elements=["key"])
     if connection.execute(put.returning(INTENTS.c.position)).first() is not None:
@@ -182,15 +187,17 @@ def journaled(connection: Connection, key: str) -> Journaled:
 
 
 def in_states(
-    connection: Connection, chain: ChainId, states: tuple[str, ...], limit: int | None = None, newest: bool = False
-) -> list[Journaled]:
+    connection: Connection, chain: ChainId, states: tuple[str, ...], limit: int | None = None, newest: bool = False,
+    sender: Address | None = None,
+) -> list[Journaled]:  # fmt: skip
     """In the order of the lane where they have a place, then those that press, then as they were planned; or the last
-    planned first."""
+    planned first. With a sender: its own, and those that are nobody's yet."""
     pressing = case((INTENTS.c.purpose.in_(PRESSING), 0), else_=1)
     place = (func.coalesce(INTENTS.c.nonce, 2**62), pressing, INTENTS.c.position)
+    whose = [] if sender is None else [or_(INTENTS.c.sender.is_(None), INTENTS.c.sender == sender)]
     found = connection.execute(
         select(INTENTS)
-        .where(INTENTS.c.chain == chain, INTENTS.c.state.in_(states))
+        .where(INTENTS.c.chain == chain, INTENTS.c.state.in_(states), *whose)
         .order_by(*((INTENTS.c.position.desc(),) if newest else place))
         .limit(limit)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-from eth_utils.address import is_address, to_checksum_address
+from eth_utils.address import is_checksum_address, to_checksum_address
 
 from oracle.errors import NeedsPerson
 from oracle.types import OPEN, Address, Hash32, Wei
@@ -32,8 +32,12 @@ def wei(text: str, least: int = 1) -> Wei:
 
 
 def address(text: str) -> Address:
-    if not is_address(text):
+    """In lower case too, as some wallets show it; where it has capitals, they are its checksum."""
+    text = text.strip()
+    if not re.fullmatch("0x[0-9a-fA-F]{40}", text):
         raise NotAValue("an address is 0x and 40 hexadecimal digits.")
+    if text[2:] not in (text[2:].lower(), text[2:].upper()) and not is_checksum_address(text):
+        raise NotAValue("its capitals do not fit the rest: a character of this address is wrong. Copy it once more.")
     return Address(to_checksum_address(text))
 
 

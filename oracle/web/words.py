@@ -151,4 +151,6 @@ def fields(text: str) -> list[tuple[str, str]]:
 def _field(value: Any) -> str:
     if isinstance(value, list) and all(isinstance(each, dict) and "content" in each for each in value):
         return "\n".join(f"{each.get('role', '')}: {each['content']}" for each in value)
+    if isinstance(value, list) and value and all(isinstance(each, str) for each in value):
+        return "\n".join(value)
     return value if isinstance(value, str) else orjson.dumps(value).decode()

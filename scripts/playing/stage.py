@@ -8,7 +8,9 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import httpx
@@ -19,8 +21,9 @@ from web3 import Web3
 from oracle.chain.contracts import AddressBook, read_abi, read_address_book
 from oracle.config import Settings
 from oracle.daemon.ground import Ground
+from oracle.daemon.local import only_one
 from oracle.daemon.processes import Process
-from oracle.daemon.programs import anvil, deploy_suite, free_port
+from oracle.daemon.programs import anvil, deploy_suite, free_port, require_free
 from oracle.daemon.programs import rpc as ask_node
 from oracle.errors import NeedsPerson
 from oracle.types import Address, ChainId
@@ -45,6 +48,7 @@ class Stage:
         self.url = f"http://127.0.0.1:{self.port}"
         self.node = f"http://127.0.0.1:{free_port('127.0.0.1')}"
         self.deployments = home / "deployments"
+        self._home = ExitStack()  # the lock on it
         self._running: list[Process] = []
         self._grounds: dict[Person, Ground] = {}
         self._abis: dict[str, list[dict[str, Any]]] = {}
@@ -54,8 +58,7 @@ class Stage:
 
     def open_chain(self, begins: int) -> None:
         """A chain of this machine whose first block is of that time."""
-        shutil.rmtree(self.home, ignore_errors=True)
-        self.home.mkdir(parents=True, mode=0o700)
+        self._begin()
         shutil.copytree("deployments", self.deployments, ignore=shutil.ignore_patterns("31337.json", "dev*.json"))
         port = self.node.rpartition(":")[2]
         self._start("anvil", [
@@ -95,6 +98,15 @@ class Stage:
         command = [sys.executable, "-m", "oracle", *words]
         return self._start(name, command, {**self._environment(who), **more})
 
+    def shell(self, who: Person) -> Path:
+        """A file whose lines make a shell of theirs: settings, and the programs that the guides speak of."""
+        programs = [Path(sys.executable).parent, *anvil().parents[2].glob("cast-*/bin")]
+        lines = [f"export {name}={quote(value)}" for name, value in self._environment(who).items()]
+        lines.append(f'export PATH={quote(":".join(map(str, programs)))}:"$PATH"')
+        file = self.home / "shell"
+        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return file
+
     def watch(self) -> None:
         """Raises where a process has ended that should not have."""
         for process in self._running:
@@ -108,6 +120,20 @@ class Stage:
         for process in reversed(self._running):
             process.end(_GRACE)
         self._running.clear()
+        self._home.close()
+
+    def _begin(self) -> None:
+        """The home is this play's alone, and empty; only what a play has left there is taken away."""
+        lock = self.home / "demo.lock"
+        if self.home.exists() and any(self.home.iterdir()) and not lock.exists():
+            raise NeedsPerson(f"{self.home}: no demonstration made what lies there; delete it, or name another --home")
+        self._home.enter_context(only_one(lock, "demonstration"))
+        for left in self.home.iterdir():
+            if left.is_dir():
+                shutil.rmtree(left)
+            elif left != lock:
+                left.unlink()
+        require_free("127.0.0.1", self.port, "name another --port; 0 takes any")
 
     def _start(self, name: str, command: list[Any], environment: Mapping[str, str]) -> Process:
         made = Process(name, command, self.home / "log" / f"{name}.log", environment)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from fixtures.anvil import ACCOUNTS
-from fixtures.chain import GWEI, outcome, plan, sender_on, transfer_intent
+from fixtures.chain import GWEI, outcome, plan, sender_on, signer_for_tests, transfer_intent
 from fixtures.suite import Suite
 from oracle.chain import stops
 from oracle.chain.lane import MOST_PLANNED
@@ -263,3 +263,15 @@ def test_advance__when_what_was_final_is_taken_back_unseen_by_the_indexer__then_
         suite.anvil.mine(3)
     assert [outcome(ledger, key).state for key in ("one", "two")] == ["final", "final"]
     assert received(suite) == 12
+
+
+def test_advance__when_a_call_is_another_key_s__then_leaves_it_to_that_key(suite: Suite, ledger: Database) -> None:
+    intent = transfer_intent(suite, "of the second", RECIPIENT, 5)
+    with ledger.transaction() as connection:
+        intents.plan(connection, intent, ACCOUNTS[1])
+    assert sender_on(suite, ledger).advance().sent == []
+    assert outcome(ledger, intent.key).state == "planned"
+    suite.send("OpenToken", "transfer", ACCOUNTS[1], 5)
+    plan(ledger, transfer_intent(suite, "anybody's", RECIPIENT, 7))
+    assert sender_on(suite, ledger, signer=signer_for_tests(1)).advance(adopt=False).sent == [intent.key]
+    assert received(suite) == 5

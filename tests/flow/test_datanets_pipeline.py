@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from datanets_world import CONTRIBUTOR, COPIER, DATANET, OPERATOR, World, jsonl
 
+from oracle.datanets import publishing
 from oracle.datanets.policy import Policy
 from oracle.store.database import Database
+from oracle.types import Cid
 
 FACTS = [
     ("How do I reset the router?", "Hold the small button at the back for ten seconds until the lamp turns red."),
@@ -92,3 +94,20 @@ def test_pipeline__of_a_private_datanet__then_its_rows_lie_sealed(database: Data
     assert b"button" not in sealed
     assert world.vault.exists(given.key)
     assert given.datanet == DATANET
+
+
+def test_pipeline__when_a_shell_and_the_daemon_are_at_one_file__then_the_second_changes_nothing(world: World) -> None:
+    key = world.upload(OPERATOR, jsonl(*FACTS[:3]))
+    received = world.contribution(key)
+    tally = publishing.parse(world.database, world.stores, received, world.policy)
+    parsed = world.contribution(key)
+    assert publishing.parse(world.database, world.stores, received, world.policy) == tally
+    assert world.contribution(key) == parsed
+    with world.stores.spool.open(Cid(parsed.blob or "")) as rows:
+        kept = rows.read()
+    world.pipeline.intake(key)
+    announced = world.contribution(key)
+    assert (parsed.state, announced.state) == ("parsed", "announced")
+    world.stores.spool.put(kept)  # the second one has begun to read before the first one cleared it away
+    publishing.publish(world.database, world.stores, parsed)
+    assert world.contribution(key) == announced

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -106,6 +107,17 @@ def test_up__when_one_runs_in_this_home__then_a_second_one_refuses(up: Up) -> No
     assert second.returncode == 1
     assert "held by another `openledger up`" in second.stderr
     assert up.process.exit_code() is None
+
+
+def test_up__when_somebody_listens_at_its_port__then_says_so_and_starts_nothing(home: Path, suite: Suite) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = stranger.getsockname()[1]
+        up = Up(home, suite, OPENLEDGER_HTTP_PORT=str(port))
+        assert eventually("it gives up", up.process.exit_code) == 1
+    said = (home / "up.log").read_text()
+    assert f"127.0.0.1:{port}: Address already in use" in said
+    assert "another OPENLEDGER_HTTP_PORT" in said
+    assert "Up:" not in said and "started" not in said
 
 
 def test_doctor__when_all_is_up__then_finds_nothing_and_else_says_what_to_do(up: Up) -> None:

@@ -6,6 +6,16 @@ import { ask, make, part } from "./site.js";
 import { Told, sentence } from "./sentences.js";
 import { requireChain, signText, signTyped, state } from "./wallet.js";
 
+// What to do about a refusal that is about money.
+const NEXT = {
+  spending_cap_reached: "Ask for a shorter answer, or get another key that may spend more.",
+  session_not_open: "Try again in some seconds.",
+  session_expired: "Get another key with your wallet.",
+  insufficient_funds: "Deposit on your statement's page.",
+};
+const PAID = "Deposit on your statement's page, then get a key with your wallet; models without a price need none.";
+const capital = (text) => text[0].toUpperCase() + text.slice(1);
+
 const form = document.getElementById("ask");
 const PATIENCE = 90;
 const KEY = "openledger.key", KEY_DAYS = 30;
@@ -100,7 +110,7 @@ function begin() {
 
   async function refusal(answer) {
     const told = (await answer.json().catch(() => null))?.error;
-    if (answer.status === 401 || answer.status === 402) return `${(told?.message ?? "This model is paid").replace(/\.?$/, ".")} Deposit on your statement's page, then ask for a key with your wallet below; models without a price need none.`;
+    if (answer.status === 401 || answer.status === 402) return `${capital((told?.message ?? "this model is paid").replace(/\.?$/, "."))} ${NEXT[told?.code] ?? PAID}`;
     return told?.message ?? `The site answers ${answer.status}. Try again in a moment.`;
   }
 

@@ -80,7 +80,7 @@ def test_statement__of_whoever_earns_in_a_role__then_the_role_is_named(published
     ("known", "reason"),
     [
         (Known(None, 10), "have not given its outcome"),
-        (Known(0, 10), "accepted none of its rows"),
+        (Known(0, 10), "none of its rows was accepted"),
         (Known(10, 10), "no published model was trained"),
         (Known(10, 10, ("model 1 version 1",)), "no answer was attributed to it"),
     ],
