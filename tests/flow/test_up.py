@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -16,27 +17,39 @@ from pathlib import Path
 import pytest
 
 from fixtures.queues import children
-from fixtures.suite import Suite
+from fixtures.suite import Suite, running_suite
 from fixtures.waiting import eventually
 from oracle.daemon.processes import Process
 from oracle.daemon.programs import anvil_command, free_port, http, rpc
 
 
+def environment_of(home: Path, suite: Suite) -> dict[str, str]:
+    """A home of its own, on a chain that is there already."""
+    return {
+        "OPENLEDGER_HOME": str(home),
+        "OPENLEDGER_HTTP_PORT": "0",
+        "OPENLEDGER_RPC_URLS": suite.anvil.url,
+        "OPENLEDGER_DEPLOYMENTS": str(suite.deployments),
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+
+
+def command(name: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "oracle", name]
+    return subprocess.run(words, env=os.environ | environment, capture_output=True, text=True, check=False)
+
+
 class Up:
-    """The command, on a chain that is there already."""
+    """`openledger up` as a process."""
 
     def __init__(self, home: Path, suite: Suite, **more: str) -> None:
         self.home = home
-        self.environment = {
-            "OPENLEDGER_HOME": str(home),
-            "OPENLEDGER_HTTP_PORT": "0",
-            "OPENLEDGER_RPC_URLS": suite.anvil.url,
-            "OPENLEDGER_DEPLOYMENTS": str(suite.deployments),
-            "PYTHONPATH": os.pathsep.join(sys.path),
-            **more,
-        }
-        self.command = [sys.executable, "-m", "oracle", "up"]
-        self.process = Process("up", self.command, home / "up.log", self.environment)
+        self.environment = environment_of(home, suite) | more
+        self.process = Process("up", [sys.executable, "-m", "oracle", "up"], home / "up.log", self.environment)
+
+    def runs(self, name: str) -> subprocess.CompletedProcess[str]:
+        """Another command in the same home."""
+        return command(name, self.environment)
 
     def address(self) -> str | None:
         for line in (self.home / "up.log").read_text().splitlines():
@@ -61,6 +74,17 @@ def up(home: Path, suite: Suite) -> Iterator[Up]:
     started = Up(home, suite)
     yield started
     started.process.end(60)
+
+
+@pytest.fixture(scope="module")
+def standing(suite_state: Path) -> Iterator[Up]:
+    """One that is up and well; whoever uses it leaves it so."""
+    with tempfile.TemporaryDirectory(prefix="ol-") as folder, running_suite(suite_state) as suite:
+        started = Up(Path(folder), suite)
+        address = eventually("it is up", started.address)
+        eventually("the loops finish", lambda: health(address)[0] == 200)
+        yield started
+        started.process.end(60)
 
 
 def alive(family: list[int]) -> list[int]:
@@ -101,12 +125,17 @@ def test_up__when_answers_come_through_the_queue__then_an_engine_stands_behind_i
         up.process.end(60)
 
 
-def test_up__when_one_runs_in_this_home__then_a_second_one_refuses(up: Up) -> None:
-    eventually("it is up", up.address)
-    second = subprocess.run(up.command, env=os.environ | up.environment, capture_output=True, text=True, check=False)
+def test_up__when_one_runs_in_this_home__then_a_second_one_refuses(standing: Up) -> None:
+    second = standing.runs("up")
     assert second.returncode == 1
     assert "held by another `openledger up`" in second.stderr
-    assert up.process.exit_code() is None
+    assert standing.process.exit_code() is None
+
+
+def test_doctor__when_all_is_up__then_every_process_is_well(standing: Up) -> None:
+    found = standing.runs("doctor")
+    for part in ("database", "queues", "master key", "blobs"):
+        assert f"ok     {part}" in found.stdout
 
 
 def test_up__when_somebody_listens_at_its_port__then_says_so_and_starts_nothing(home: Path, suite: Suite) -> None:
@@ -120,16 +149,11 @@ def test_up__when_somebody_listens_at_its_port__then_says_so_and_starts_nothing(
     assert "Up:" not in said and "started" not in said
 
 
-def test_doctor__when_all_is_up__then_finds_nothing_and_else_says_what_to_do(up: Up) -> None:
-    def doctor() -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "oracle", "doctor"]
-        return subprocess.run(command, env=os.environ | up.environment, capture_output=True, text=True, check=False)
-
-    address = eventually("it is up", up.address)
-    eventually("the loops finish", lambda: health(address)[0] == 200)
-    (up.home / "keys" / "master").chmod(0o644)
-    up.process.end(60)
-    found = doctor()
+def test_doctor__when_nothing_is_up__then_says_what_to_do(home: Path, suite: Suite) -> None:
+    made = command("init", environment_of(home, suite))
+    assert made.returncode == 0, made.stderr
+    (home / "keys" / "master").chmod(0o644)
+    found = command("doctor", environment_of(home, suite))
     assert found.returncode == 1
     assert "WRONG  queues" in found.stdout and "`openledger up`" in found.stdout
     assert "WRONG  master key" in found.stdout and "chmod 600" in found.stdout
