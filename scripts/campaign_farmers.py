@@ -36,8 +36,7 @@ from unit.settlement.world import account, text  # noqa: E402
 
 from oracle.attribution.calibration import limits_from  # noqa: E402
 from oracle.attribution.gain import gains  # noqa: E402
-from oracle.attribution.index import Index, adapter_digest, write_index  # noqa: E402
-from oracle.attribution.layers import lora_matrices  # noqa: E402
+from oracle.attribution.index import Index, digest_of, write_index  # noqa: E402
 from oracle.attribution.queries import answer_losses  # noqa: E402
 from oracle.attribution.recorder import Record, Recorder  # noqa: E402
 from oracle.attribution.records import Query, plan_for  # noqa: E402
@@ -111,7 +110,7 @@ class Datanet:
         model = taught_model(self._seed)
         said = [row.query(f"row {number}") for number, row in enumerate(self.rows)]
         record = recorded(model, said, self.accounts)
-        digest = adapter_digest({matrix.name: matrix.module.weight for matrix in lora_matrices(model)})
+        digest = digest_of(model)
         with tempfile.TemporaryDirectory() as folder:
             write_index(Path(folder), record, digest)
             index = Index(Path(folder), digest)
@@ -170,7 +169,7 @@ def recorded(model: PeftModel, said: Sequence[Query], owners: Sequence[str]) -> 
     for step, start in enumerate(starts):
         chosen = range(start, min(start + BATCH, len(said)))
         with recorder.step(step, chosen, len(chosen)):
-            (answer_losses(model, [said[at] for at in chosen]).sum() / len(chosen)).backward()
+            (answer_losses(model, [said[at] for at in chosen]).sum() / len(chosen)).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()
     return recorder.finish()

@@ -38,8 +38,10 @@ def gains(seed: int) -> dict[str, float]:
     (of_one, alone), (of_split, apart) = one.asked, split.asked
     with patch.object(index, "packed", _in_floats):
         exact_one, exact = Datanet(one.rows, seed).asked, Datanet(split.rows, seed).asked
-    helping = [({who: max(v, 0.0) if who in side else v for who, v in scores.items()}, *rest)
-               for scores, *rest in exact[1]]  # fmt: skip
+    helping: list[Scored] = [
+        ({who: max(v, 0.0) if who in side else v for who, v in scores.items()}, length, raised)
+        for scores, length, raised in exact[1]
+    ]
 
     def gain(after: Sequence[Scored], its: Limits, before: Sequence[Scored], limits: Limits) -> float:
         more = _income(after, its, fee, side) - _income(before, limits, fee, [FARMER])

@@ -28,7 +28,7 @@ from playing.giving import Giving  # noqa: E402
 from playing.governing import Governing, began  # noqa: E402
 from playing.making import Making  # noqa: E402
 from playing.people import COPYCAT, SPAMMER, VISITOR, Person  # noqa: E402
-from playing.rows import GAZETTEER, facts  # noqa: E402
+from playing.rows import GAZETTEER, Entry, Fact, facts  # noqa: E402
 from playing.stage import CHAIN, OPEN, Stage  # noqa: E402
 from playing.telling import Teller, in_open  # noqa: E402
 from playing.using import Using  # noqa: E402
@@ -68,7 +68,7 @@ def play(stage: Stage, tell: Teller) -> tuple[Giving, Using, dict[Person | str, 
     using = Using(stage, tell, model.id)
     using.deposit()
     stage.open_attestors()
-    asked = [*known[:6], *GAZETTEER[:2]]
+    asked: list[Fact | Entry] = [*known[:6], *GAZETTEER[:2]]
     right = using.ask(asked)
     tell.step(f"{right} of {len(asked)} right, of so small a model; each answer has its price and a signed receipt")
     using.why()

@@ -14,6 +14,7 @@ from oracle.datanets.policy import Policy
 from oracle.datanets.verdicts import CODES, Verdict
 from oracle.store import contributions, datanets, rows, snapshots
 from oracle.store.contributions import Contribution
+from oracle.store.snapshots import Snapshot
 from oracle.types import DatanetId, Hash32, Timestamp
 from playing import rows as told
 from playing.people import ANNA, BEN, CLEO, COPYCAT, DORA, REVIEWER, SPAMMER, STEWARD, Person
@@ -121,7 +122,7 @@ class Giving:
             self._tell.step(f"snapshot {each.number} of “{_NAMES[datanet][0]}”: {rows_of}")
         return made[FACTS].number
 
-    def _snapshot(self, ground: Ground, datanet: DatanetId) -> snapshots.Snapshot:
+    def _snapshot(self, ground: Ground, datanet: DatanetId) -> Snapshot:
         made = snapshotting.build(ground.database, ground.stores, datanet, "first", POLICY)
         calls: list[Call] = []
         with ground.database.transaction() as connection:

@@ -6,8 +6,8 @@ import time
 
 from eth_utils.crypto import keccak
 
-from playing.people import ATTESTORS, Person
-from playing.stage import BOND, FOUNDATION, Stage
+from playing.people import ATTESTORS, FOUNDATION, Person
+from playing.stage import BOND, Stage
 from playing.telling import Teller
 
 # Voting delay, voting period and timelock of the deployment, and some hours for the blocks between them. The chain

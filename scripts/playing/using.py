@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import httpx
@@ -41,10 +42,15 @@ class Using:
         """With the stock client of OpenAI; each answer is paid by a voucher. Says how many were right."""
         lane = CONSUMER.wallet.lane(CHAIN, self._stage.address("InferenceEscrow"))
         http = httpx.Client(auth=Vouchers(lane, limit=_DEPOSIT), timeout=120)
-        client = openai.OpenAI(base_url=f"{self._stage.url}/v1", api_key="none", http_client=http, max_retries=0)
+        client = openai.OpenAI(
+            base_url=f"{self._stage.url}/v1",
+            api_key="none",
+            http_client=http,  # type: ignore[arg-type]  # its types name a fork of httpx; httpx itself does
+            max_retries=0,
+        )
         right = 0
         for one in asked:
-            answer = until("the API answers", lambda one=one: self._answer(client, one.question), 120)
+            answer = until("the API answers", partial(self._answer, client, one.question), 120)
             receipt = answer.model_extra["receipt"]
             said = (answer.choices[0].message.content or "").strip()
             right += one.value in said
@@ -64,7 +70,7 @@ class Using:
     def why(self) -> None:
         """Whose rows shaped the answers, as the attribution says."""
         for receipt in self.receipts:
-            found = until("the answer is attributed", lambda receipt=receipt: self._attribution(receipt), 180)
+            found = until("the answer is attributed", partial(self._attribution, receipt), 180)
             weights: Counter[str] = Counter()
             for credit in found["credits"]:
                 weights[self._name(credit["owner"])] += int(credit["weight"])
@@ -99,7 +105,7 @@ class Using:
                 self._tell.step(words[state])
                 if state == "posted":
                     self._stage.ask("evm_increaseTime", 700)
-            return state == "active"
+            return bool(state == "active")
 
         until("the root is active", active, 240)
 
