@@ -7,6 +7,8 @@ is decided any more: the document is a function of the receipts that were taken,
 from __future__ import annotations
 
 import tempfile
+from binascii import hexlify
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -19,16 +21,15 @@ from oracle.errors import NeedsPerson, Stop
 from oracle.settlement.coverage import Covered
 from oracle.settlement.document import BadDocument, End, Head, Reader, Writer, hexed
 from oracle.settlement.hashing import NOTHING, Header, receipt_leaf, shares_hash, voucher_leaf
-from oracle.settlement.shares import ROLES, require_sound, shares_of
+from oracle.settlement.shares import ROLES, divided, require_sound
 from oracle.settlement.tree import RewardTree, Tree
 from oracle.store import batches, owing, receipts
 from oracle.store.batches import Batch, State
 from oracle.store.blobs import Blobs
-from oracle.store.receipts import Attribution, Lane, Stored, Terms, Voucher
+from oracle.store.receipts import Lane, Stored, Terms, Voucher
 from oracle.types import Address, Cid, Hash32, Timestamp, Wei
 
 _ACCOUNT = b'{"account":'
-_PIECE = 1 << 20
 
 
 class NothingToSettle(NeedsPerson):
@@ -55,7 +56,7 @@ def close(connection: Connection, batch: Batch, plan: Covered, now: Timestamp, *
     """Takes what is covered, exactly once: whoever else closes at this moment takes nothing. Says how many."""
     lanes = [[one.consumer, one.key, str(one.cumulative), str(plan.before[one.lane])] for one in plan.vouchers]
     batches.move(connection, batch.id, State.CLOSED, closed_at=now, lanes=lanes, **stands_on)
-    taken = owing.take(connection, batch.chain, batch.id, plan.reach)
+    taken = owing.take(connection, batch.id, plan.taken)
     if taken == 0:
         raise NothingToSettle(
             f"{batch.name}: no receipt is final and covered by a voucher; `openledger settle status` says what waits"
@@ -87,7 +88,7 @@ def make(connection: Connection, blobs: Blobs, batch: Batch, head: Head, out_to:
             out, head, receipts.terms(connection), vouchers, owing.of_batch(connection, batch.id), previous
         )
         out.seek(0)
-        cid = (out_to or blobs).put_stream(iter(lambda: out.read(_PIECE), b""))
+        cid = (out_to or blobs).put_file(out)
     return Made(end, end.header(head.epoch, document_hash), cid)
 
 
@@ -114,30 +115,25 @@ def write(
         voucher_leaves.append(voucher_leaf(*vars(voucher).values()))
 
     leaves, fees, amounts = bytearray(), Wei(0), [0] * len(ROLES)
-    earned: dict[Address, int] = {}
+    earned: dict[Address, int] = defaultdict(int)
     index = -1
-    for index, one in enumerate(taken):
-        content = orjson.loads(one.content)
+    for index, (name, written, signature, attribution) in enumerate(taken):
+        # Three fields and a few weights are asked of a kilobyte: no record is made of it.
+        content, credited = orjson.loads(written), orjson.loads(attribution)
         fee = Wei(int(content["fee"]))
-        shares = shares_of(fee, known[content["terms"]], Attribution.from_json(orjson.loads(one.attribution)))
+        shares = divided(fee, known[content["terms"]], credited["credits"], int(credited["unattributed"]))
+        listed = []
         for role, account, amount in shares:
             amounts[role] += amount
-            earned[account] = earned.get(account, 0) + amount
+            earned[account] += amount
+            listed.append(f'[{role},"{account}","{amount}"]')
         leaves += receipt_leaf(
-            index,
-            one.hash,
-            content["consumer"],
-            content["model"],
-            content["version"],
-            fee,
-            fees,
-            shares_hash(shares),
+            index, name, content["consumer"], content["model"], content["version"], fee, fees, shares_hash(shares)
         )
         fees = Wei(fees + fee)
-        listed = ",".join([f'[{role},"{account}","{amount}"]' for role, account, amount in shares])
         writer.raw(
             b'{"attribution":%b,"hash":"0x%b","kind":"receipt","receipt":%b,"shares":[%b],"signature":"0x%b"}\n'
-            % (one.attribution, one.hash.hex().encode(), one.content, listed.encode(), one.signature.hex().encode())
+            % (attribution, hexlify(name), written, ",".join(listed).encode(), hexlify(signature))
         )
     if index < 0:
         raise LostReceipts(f"epoch {head.epoch}: the batch has no receipt; were rows removed from the store?")

@@ -7,6 +7,8 @@ that the consumer pays what was both signed and delivered. What lies behind wait
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -36,6 +38,7 @@ class Covered:
     before: Mapping[Lane, Wei]
     vouchers: tuple[Voucher, ...]
     waiting: Mapping[Lane, str] = field(default_factory=dict)
+    taken: Sequence[int] = ()  # where the receipts are that this covers
 
 
 def covered(
@@ -51,9 +54,10 @@ def covered(
     reach: dict[Lane, Wei] = {}
     chosen: list[Voucher] = []
     waiting: dict[Lane, str] = {}
+    taken = array("q")
     for lane, entries in groupby(steps, key=lambda step: step.lane):
         start = settled.get(lane, Wei(0))
-        stops, reason = _stops(entries, start)
+        stops, reason, totals, positions = _walked(entries, start)
         # What costs nothing needs no voucher.
         if start in stops:
             reach[lane] = start
@@ -72,22 +76,35 @@ def covered(
             reason = refusal
         if reason:
             waiting[lane] = reason
+        if lane in reach:
+            taken += positions[: bisect_right(totals, reach[lane])]
     ordered = tuple(sorted(chosen, key=lambda one: (one.consumer.lower(), one.key.lower())))
-    return Covered(reach, {lane: settled.get(lane, Wei(0)) for lane in reach}, ordered, waiting)
+    return Covered(reach, {lane: settled.get(lane, Wei(0)) for lane in reach}, ordered, waiting, taken)
 
 
-def _stops(entries: Iterable[LaneStep], start: Wei) -> tuple[set[Wei], str]:
-    """Every total at which the lane could end, and what stands behind the last of them."""
+def _walked(entries: Iterable[LaneStep], start: Wei) -> tuple[set[Wei], str, list[Wei], array[int]]:
+    """Every total at which the lane could end, and what stands behind the last of them; totals and positions of the
+    final receipts up to there. What costs nothing may stand behind one that is not final yet."""
     running = start
     stops: set[Wei] = set()
-    for step in entries:
-        if step.total - step.fee != running:
-            return stops, f"a receipt is missing between {running} and {step.total - step.fee} wei"
-        if not step.final:
-            return stops, f"the receipt that begins at {running} wei waits for its attribution"
-        running = step.total
-        stops.add(running)
-    return stops, ""
+    totals: list[Wei] = []
+    positions = array("q")
+    reason = ""
+    for _, total, fee, final, position in entries:
+        if reason:
+            if total > running:
+                break
+        elif total - fee != running:
+            reason = f"a receipt is missing between {running} and {total - fee} wei"
+        elif not final:
+            reason = f"the receipt that begins at {running} wei waits for its attribution"
+        else:
+            running = total
+            stops.add(running)
+        if final and total <= running:
+            totals.append(total)
+            positions.append(position)
+    return stops, reason, totals, positions
 
 
 def _refusal(voucher: Voucher, funds: Funds, balance: Wei, needed_until: Timestamp) -> str | None:

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import sha3  # type: ignore[import-untyped]
 
-from oracle.settlement.shares import ROLES, Share
+from oracle.settlement.shares import ROLES
 from oracle.types import Address, Epoch, Hash32, Wei
 
 NOTHING = Hash32(bytes(32))
@@ -83,12 +83,15 @@ class Header:
         )
 
 
-def shares_hash(shares: Sequence[Share]) -> Hash32:
+def shares_hash(shares: Sequence[tuple[int, Address, int]]) -> Hash32:
     """keccak256(abi.encode(Share[])), in the order given: canonical is the sorted one."""
     parts = [_OFFSET_OF_ARRAY, word(len(shares))]
+    put = parts.append
     for role, account, amount in shares:
-        parts += (_ROLES[role], address_word(account), amount.to_bytes(32, "big"))
-    return keccak(b"".join(parts))
+        put(_ROLES[role])
+        put(address_word(account))
+        put(amount.to_bytes(32, "big"))
+    return Hash32(sha3.keccak_256(b"".join(parts)).digest())
 
 
 def receipt_leaf(

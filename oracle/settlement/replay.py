@@ -14,7 +14,7 @@ from oracle.settlement.differing import Difference, Judged, Vouched, account_of,
 from oracle.settlement.document import BadDocument, End, Head, Reader, hexed, line_of, parsed, unhexed
 from oracle.settlement.hashing import NOTHING, Header, keccak, receipt_leaf, shares_hash, voucher_leaf
 from oracle.settlement.receipts import receipt_hash, receipt_preimage, recovered, voucher_preimage
-from oracle.settlement.shares import ROLES, Unpayable, require_sound, shares_of
+from oracle.settlement.shares import ROLES, Unpayable, divided, require_sound
 from oracle.settlement.tree import RewardTree, Tree
 from oracle.store.receipts import RECEIPT_FIELDS, Attribution, Lane, Receipt, Terms, Voucher
 from oracle.types import Address, Timestamp, Wei
@@ -152,10 +152,10 @@ class Replay:
             self._differs("terms", f"receipt {hexed(name)}: its terms {hexed(receipt.terms)} are not in the document")
         self._judged(receipt, terms)
         try:
-            shares = shares_of(receipt.fee, terms, attribution)
+            shares = divided(receipt.fee, terms, attribution.credits, attribution.unattributed)
         except Unpayable as error:
             self._differs("shares", f"receipt {hexed(name)}: {error}")
-        listed = [[int(role), account, str(amount)] for role, account, amount in shares]
+        listed = [[role, account, str(amount)] for role, account, amount in shares]
         if listed != content["shares"]:
             self._differs("shares", f"receipt {hexed(name)}: {first_difference(content['shares'], listed)}")
         running, index = self._running, self._counts["receipt"] - 1

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from oracle.errors import NeedsPerson
 from oracle.store.receipts import Attribution, Credit, Terms
@@ -39,6 +39,10 @@ class Role(IntEnum):
 
 ROLES = tuple(Role)
 LARGEST_FEE = Wei(2**96 - 1)
+
+
+# A Credit, or the row of JSON that it was written as: (contribution, owner, weight, holder).
+Credited: TypeAlias = tuple[object, Address, int | str, Address | None]
 
 
 class Unpayable(NeedsPerson):
@@ -65,54 +69,78 @@ def largest_remainder(total: int, weights: Sequence[int]) -> list[int]:
     whole = sum(weights)
     if whole <= 0:
         raise Unpayable(f"weights {list(weights)[:8]}: nothing to divide {total} wei by")
-    exact = [divmod(total * weight, whole) for weight in weights]
-    parts = [quotient for quotient, _ in exact]
-    missing = total - sum(parts)
+    # So many times the weights themselves, exactly; only what is left over has remainders.
+    times, rest = divmod(total, whole)
+    over = _split_over(rest, tuple(weights)) if whole <= EVERYTHING else _left_over(rest, weights, whole)
+    return [times * weight + one for weight, one in zip(weights, over)]
+
+
+def _left_over(rest: int, weights: Sequence[int], whole: int) -> list[int]:
+    """Of less than the weights' sum."""
+    parts = [rest * weight // whole for weight in weights]
+    missing = rest - sum(parts)
     if missing:
-        by_remainder = sorted(range(len(weights)), key=lambda place: (-exact[place][1], place))
-        for place in by_remainder[:missing]:
+        remainders = [rest * weight % whole for weight in weights]
+        # Sorting keeps the order of equals, also in reverse.
+        for place in sorted(range(len(parts)), key=remainders.__getitem__, reverse=True)[:missing]:
             parts[place] += 1
     return parts
 
 
+@lru_cache(maxsize=1 << 16)
+def _split_over(rest: int, weights: tuple[int, ...]) -> tuple[int, ...]:
+    """Of a split in basis points there are ten thousand; a batch has a million receipts."""
+    return tuple(_left_over(rest, weights, sum(weights)))
+
+
 def shares_of(fee: Wei, terms: Terms, attribution: Attribution) -> tuple[Share, ...]:
     """Sorted by (role, account), each pair once, none of zero; together exactly the fee."""
+    return tuple(map(Share._make, divided(fee, terms, attribution.credits, attribution.unattributed)))
+
+
+def divided(
+    fee: Wei, terms: Terms, credited: Iterable[Credited], unattributed: int
+) -> Sequence[tuple[int, Address, int]]:
+    """The same as plain rows, and of credits as they were written: to make records of each takes as long as the rule,
+    and a batch has a million receipts."""
     if not 0 <= fee <= LARGEST_FEE:
         raise Unpayable(f"fee {fee}: an amount lies between 0 and {LARGEST_FEE} wei")
     if fee == 0:
         return ()
     part = largest_remainder(fee, terms.split)
-    found: list[Share] = []
+    found: list[tuple[int, Address, int]] = []
     assigned = 0
     if part[0]:
-        amounts = contributors(part[0], attribution)
+        amounts = contributors(part[0], credited, unattributed)
         # Accounts are numbers: the capitals of their checksums have no say in the order.
-        for account in sorted(amounts, key=str.lower):
-            found.append(Share(0, account, Wei(amounts[account])))
+        found = [(0, account, amounts[account]) for account in sorted(amounts, key=str.lower)]
         assigned = sum(amounts.values())
     if part[1]:
-        found.append(Share(1, terms.builder, Wei(part[1])))
+        found.append((1, terms.builder, part[1]))
     for role, closed in ((2, terms.upstream), (3, terms.reviewers), (4, terms.attestors)):
         if part[role]:
-            found += [Share(role, account, Wei(amount)) for account, amount in _among(part[role], closed, terms)]
+            found += _among(role, part[role], closed, terms)
     if part[5]:
-        found.append(Share(5, terms.treasury, Wei(part[5])))
+        found.append((5, terms.treasury, part[5]))
     if part[0] > assigned:
-        found.append(Share(6, terms.commons, Wei(part[0] - assigned)))
-    return tuple(found)
+        found.append((6, terms.commons, part[0] - assigned))
+    return found
 
 
-def contributors(part: int, attribution: Attribution) -> dict[Address, int]:
+def contributors(part: int, credited: Iterable[Credited], unattributed: int) -> dict[Address, int]:
     """Each account's share of the contributors' part, rounded down once, after its credits are summed."""
     weights: dict[Address, int] = {}
-    whole = attribution.unattributed
+    whole = unattributed
     if whole < 0:
         raise Unpayable(f"attribution: {whole} unattributed is below zero")
-    for credit in attribution.credits:
-        if credit.weight < 0:
-            raise Unpayable(f"attribution: contribution 0x{credit.contribution.hex()} has a weight below zero")
-        weights[credit.account] = weights.get(credit.account, 0) + credit.weight
-        whole += credit.weight
+    for contribution, owner, written, holder in credited:
+        weight = int(written)
+        if weight < 0:
+            named = "0x" + contribution.hex() if isinstance(contribution, bytes) else contribution
+            raise Unpayable(f"attribution: contribution {named} has a weight below zero")
+        account = owner if holder is None else holder
+        weights[account] = weights.get(account, 0) + weight
+        whole += weight
     if whole == 0:
         return {}
     return {account: amount for account, weight in weights.items() if (amount := part * weight // whole)}
@@ -127,14 +155,14 @@ def by_contribution(amount: int, credited: Iterable[Credit]) -> Mapping[Hash32, 
     return dict(zip(names, largest_remainder(amount, [weights[name] for name in names])))
 
 
-def _among(part: int, closed: tuple[tuple[Address, int], ...], terms: Terms) -> list[tuple[Address, int]]:
+def _among(
+    role: int, part: int, closed: tuple[tuple[Address, int], ...], terms: Terms
+) -> list[tuple[int, Address, int]]:
     accounts, weights = _listed(closed)
-    if not accounts:
-        return [(terms.treasury, part)]
-    if len(accounts) == 1:
-        return [(accounts[0], part)]
+    if len(accounts) < 2:
+        return [(role, accounts[0] if accounts else terms.treasury, part)]
     amounts = largest_remainder(part, weights)
-    return [(account, amount) for account, amount in zip(accounts, amounts) if amount]
+    return [(role, account, amount) for account, amount in zip(accounts, amounts) if amount]
 
 
 @lru_cache(maxsize=4096)

@@ -41,6 +41,14 @@ class Blobs:
             whole.seek(0)
             return self._store(builder.cid(), whole)  # type: ignore[arg-type]
 
+    def put_file(self, whole: BinaryIO) -> Cid:
+        """From where it stands to its end, which can be read twice."""
+        begin, builder = whole.tell(), CidBuilder()
+        while piece := whole.read(CHUNK):
+            builder.update(piece)
+        whole.seek(begin)
+        return self._store(builder.cid(), whole)
+
     def read(self, cid: Cid) -> bytes:
         with self.open(cid) as content:
             return content.read()

@@ -20,6 +20,7 @@ from oracle.errors import NeedsPerson, OpenLedgerError, Retry, Stop
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_MS = 30_000
+_ROOM_KB = 128 * 1024
 
 
 class DatabaseUnavailable(Retry):
@@ -171,6 +172,21 @@ def _postgresql(url: URL) -> Engine:
         connection.adapters.register_dumper(str, _Text)
 
     return engine
+
+
+@contextmanager
+def roomy(connection: Connection) -> Iterator[None]:
+    """For a step that goes through millions of rows. SQLite keeps two megabytes of pages unless it is told, and reads
+    and writes the rest again and again."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    before = connection.exec_driver_sql("PRAGMA cache_size").scalar_one()
+    connection.exec_driver_sql(f"PRAGMA cache_size={-_ROOM_KB}")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql(f"PRAGMA cache_size={int(before)}")
 
 
 def is_duplicate(error: DBAPIError) -> bool:

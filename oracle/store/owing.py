@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator, Sequence
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    LargeBinary,
+    String,
+    any_,
+    bindparam,
+    func,
+    literal,
+    select,
+    type_coerce,
+    update,
+)
 
+from oracle.store.database import roomy
 from oracle.store.paid import Attribution, Lane, LaneStep, Receipt, Stored
+from oracle.store.prepared import Prepared
 from oracle.store.receipts import CONTENTS, RECEIPTS, finalise, put_receipt
-from oracle.types import ChainId, Hash32, Wei
+from oracle.types import Address, ChainId, Hash32, Wei
 
 
 def lane_steps(connection: Connection, chain: ChainId) -> Iterator[LaneStep]:
     """Receipts that are in no batch, by lane and in the order of their lane."""
+    amounts = (
+        type_coerce(column, String) for column in (RECEIPTS.c.lane_total, RECEIPTS.c.fee)
+    )  # as the driver has them
     asked = (
-        select(RECEIPTS.c.consumer, RECEIPTS.c.key, RECEIPTS.c.lane_total, RECEIPTS.c.fee, RECEIPTS.c.state)
+        select(RECEIPTS.c.consumer, RECEIPTS.c.key, *amounts, RECEIPTS.c.state, RECEIPTS.c.position)
         .where(RECEIPTS.c.chain == chain, RECEIPTS.c.batch.is_(None))
         .order_by(RECEIPTS.c.consumer, RECEIPTS.c.key, RECEIPTS.c.lane_total, RECEIPTS.c.fee.desc())
     )
-    for consumer, key, total, fee, state in connection.execute(asked.execution_options(yield_per=20_000)):
-        yield LaneStep(Lane(consumer, key), total, fee, state == "final")
+    lane = Lane(Address(""), Address(""))
+    for consumer, key, total, fee, state, position in connection.execute(asked.execution_options(yield_per=20_000)):
+        if consumer != lane.consumer or key != lane.key:
+            lane = Lane(consumer, key)
+        yield LaneStep(lane, Wei(int(total)), Wei(int(fee)), state == "final", position)
 
 
 def settled_totals(connection: Connection, chain: ChainId) -> dict[Lane, Wei]:
@@ -38,27 +61,37 @@ def unpaid_lanes(connection: Connection, chain: ChainId) -> set[Lane]:
     return {Lane(consumer, key) for consumer, key in connection.execute(asked.distinct())}
 
 
-def take(connection: Connection, chain: ChainId, batch: int, reach: Mapping[Lane, Wei]) -> int:
-    """Puts every final receipt up to a lane's reach into a batch, unless it is in one; says how many."""
-    before = _count(connection, batch)
-    if reach:
-        connection.execute(
-            update(RECEIPTS)
-            .where(
-                RECEIPTS.c.chain == chain,
-                RECEIPTS.c.consumer == bindparam("of_consumer"),
-                RECEIPTS.c.key == bindparam("of_key"),
-                RECEIPTS.c.lane_total <= bindparam("reach"),
-                RECEIPTS.c.state == "final",
-                RECEIPTS.c.batch.is_(None),
-            )
-            .values(batch=batch),
-            [
-                {"of_consumer": lane.consumer, "of_key": lane.key, "reach": total}
-                for lane, total in sorted(reach.items())
-            ],
-        )
-    return _count(connection, batch) - before
+def take(connection: Connection, batch: int, positions: Sequence[int]) -> int:
+    """Puts receipts into a batch, unless they are in one or not final; says how many.
+
+    In the order in which they lie, whatever lane they are of: each page of the table is then written once.
+    """
+    count = 0
+    ordered = sorted(positions)
+    with roomy(connection):
+        for start in range(0, len(ordered), _TAKEN_AT_ONCE):
+            count += connection.execute(
+                update(RECEIPTS)
+                .where(
+                    _lies_at(connection, ordered[start : start + _TAKEN_AT_ONCE]),
+                    RECEIPTS.c.state == "final",
+                    # Written so that no index serves for it: all that waits would be walked for each of these.
+                    func.coalesce(RECEIPTS.c.batch, 0) == 0,
+                )
+                .values(batch=batch)
+            ).rowcount
+    return count
+
+
+_TAKEN_AT_ONCE = 20_000
+
+
+def _lies_at(connection: Connection, positions: list[int]) -> ColumnElement[bool]:
+    """One value, however many they are."""
+    if connection.dialect.name == "postgresql":
+        return RECEIPTS.c.position == any_(literal(positions, ARRAY(BigInteger)))
+    listed = func.json_each(json.dumps(positions)).table_valued("value")
+    return RECEIPTS.c.position.in_(select(listed.c.value))
 
 
 def restore(
@@ -85,16 +118,26 @@ def fees_of(connection: Connection, batch: int) -> Wei:
     return Wei(sum(connection.execute(select(RECEIPTS.c.fee).where(RECEIPTS.c.batch == batch)).scalars()))
 
 
-def of_batch(connection: Connection, batch: int) -> Iterator[Stored]:
-    """In the order of their hashes, which is that of the batch."""
-    asked = (
+_PAGE = 10_000
+_NEXT_OF_BATCH = Prepared(
+    lambda _: (
         select(RECEIPTS.c.hash, CONTENTS.c.content, CONTENTS.c.signature, CONTENTS.c.attribution)
         .join(CONTENTS, CONTENTS.c.receipt == RECEIPTS.c.position)
-        .where(RECEIPTS.c.batch == batch)
+        .where(RECEIPTS.c.batch == bindparam("batch"), RECEIPTS.c.hash > bindparam("after", type_=LargeBinary))
         .order_by(RECEIPTS.c.hash)
-    )
-    for row in connection.execute(asked.execution_options(yield_per=20_000)):
-        yield Stored(row[0], bytes(row[1]), bytes(row[2]), bytes(row[3]))
+        .limit(_PAGE)
+    ),
+    binary=True,
+)
+
+
+def of_batch(connection: Connection, batch: int) -> Iterator[Stored]:
+    """In the order of their hashes, which is that of the batch. In pages, each of which begins behind the last: neither
+    database then sorts gigabytes to say who is first, and no driver holds them."""
+    after = b""
+    while page := _NEXT_OF_BATCH(connection, batch=batch, after=after).fetchall():
+        yield from map(Stored._make, page)
+        after = page[-1][0]
 
 
 def waiting(connection: Connection, chain: ChainId) -> dict[str, int]:
@@ -105,7 +148,3 @@ def waiting(connection: Connection, chain: ChainId) -> dict[str, int]:
         .group_by(RECEIPTS.c.state)
     )
     return {row[0]: row[1] for row in found}
-
-
-def _count(connection: Connection, batch: int) -> int:
-    return int(connection.execute(select(func.count()).where(RECEIPTS.c.batch == batch)).scalar_one())

@@ -163,12 +163,13 @@ class Found:
 
 
 class LaneStep(NamedTuple):
-    """One receipt's place in its lane."""
+    """One receipt's place in its lane, and in the store."""
 
     lane: Lane
     total: Wei
     fee: Wei
     final: bool
+    position: int = 0
 
 
 _AMOUNTS = ("fee", "lane_total", "input_price", "output_price")

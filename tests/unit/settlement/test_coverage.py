@@ -57,6 +57,14 @@ def test_covered__of_what_costs_nothing__then_no_voucher_is_needed() -> None:
     assert cover(steps(0, 0)).reach == {LANE: 0}
 
 
+def test_covered__of_the_receipts_that_it_reaches__then_their_places_and_no_others() -> None:
+    entries = [one._replace(position=place) for place, one in enumerate(steps(5, 0, 0, 7, 9, waiting=(1, 4)), 1)]
+    assert list(cover(entries, voucher(5)).taken) == [1, 3]  # what costs nothing goes by what is final
+    assert list(cover(entries, voucher(12)).taken) == []
+    assert list(cover([entries[0], *entries[2:]], voucher(12)).taken) == [1, 3, 4]
+    assert list(cover([entries[0], *entries[2:]], voucher(5)).taken) == [1, 3]
+
+
 def test_covered__when_funds_deadline_or_cap_do_not_reach__then_the_lane_waits_and_says_why() -> None:
     assert "1 wei in the escrow, 5 are due" in cover(steps(5), voucher(5), balance=1).waiting[LANE]
     assert "ends at 999" in cover(steps(5), voucher(5, deadline=Timestamp(999))).waiting[LANE]

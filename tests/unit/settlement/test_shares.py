@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ast
+import math
+from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +18,7 @@ from oracle.settlement.shares import (
     Share,
     Unpayable,
     by_contribution,
+    divided,
     largest_remainder,
     require_sound,
     shares_of,
@@ -85,6 +90,28 @@ def test_shares__by_role__then_each_part_differs_by_less_than_a_wei_as_the_chain
         sums[0 if role == Role.COMMONS else role] += amount
     for paid, bps in zip(sums, parties.split):
         assert abs(paid * 10_000 - fee * bps) < 10_000
+
+
+@given(fees, all_terms, credits_, weights)
+def test_divided__of_an_attribution_as_it_was_written__then_the_same_shares(
+    fee: int, parties: Terms, credited: list[Credit], rest: int
+) -> None:
+    attribution = Attribution(tuple(credited), rest)
+    written = orjson.loads(attribution.as_json())
+    found = divided(Wei(fee), parties, written["credits"], int(written["unattributed"]))
+    assert tuple(found) == shares_of(Wei(fee), parties, Attribution.from_json(written))
+    assert tuple(found) == shares_of(Wei(fee), parties, attribution)
+
+
+@given(fees, splits | st.lists(weights, min_size=1, max_size=9).filter(any))
+def test_largest_remainder__by_its_definition__then_the_same(total_: int, among: Sequence[int]) -> None:
+    """Exact quotients rounded down, then a wei each to the largest remainders, the lower place first."""
+    exact = [Fraction(total_ * weight, sum(among)) for weight in among]
+    parts = [math.floor(one) for one in exact]
+    order = sorted(range(len(among)), key=lambda place: (parts[place] - exact[place], place))
+    for place in order[: total_ - sum(parts)]:
+        parts[place] += 1
+    assert largest_remainder(total_, among) == parts
 
 
 @given(fees, credits_, weights, closed, st.randoms(use_true_random=False))

@@ -53,6 +53,31 @@ def test_verify__of_two_batches_in_a_row__then_all_is_counted_and_the_money_is_w
     assert replayed[1].head.previous_root == replayed[0].end.root
 
 
+def test_publish__of_the_same_receipts__then_the_bytes_are_those_that_were_signed_by_older_code(epochs: Any) -> None:
+    """Whoever makes this faster makes the same."""
+    signed = [
+        (Reader(BytesIO(published)), said.statement.root.hex(), said.statement.content_hash.hex())
+        for said, published in epochs[1]
+    ]
+    assert [(_hash_of(reader), root, content) for reader, root, content in signed] == [
+        (
+            "03116c9b30b9db6f046af338f30be6baea8bbd828dfadfce284f51c6acaa2c0c",
+            "f29b570cd4bd58cce83e22bc7093e39ee7370a016d498f387443c8f9604bcc31",
+            "b09ef2df71758b6a597501c3c1e65866328e73d1f6fcaae32d1ddf0585ab54fc",
+        ),
+        (
+            "d240086cd1b00178a9534f33cf4b46089796e6fb546cb9f66063ccf2ea663655",
+            "47efc8cf52e4fd8f9393988fa1d11fd5efeaa4138510d92b42a5ac1b20bb290d",
+            "a64051aad187d0ff146cc9acd4518a42b659f895fec42dc597fd1ebbd25a7152",
+        ),
+    ]
+
+
+def _hash_of(document: Reader) -> str:
+    assert all(document.lines())
+    return document.document_hash.hex()
+
+
 def test_verify__of_an_exported_bundle__then_two_files_are_enough(epochs: Any, tmp_path: Path) -> None:
     signed, published = epochs[1][1]
     export(tmp_path / "bundle", signed, published)

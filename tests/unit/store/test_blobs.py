@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,10 @@ def test_blobs__when_put__then_are_read_under_their_name(blobs: Blobs) -> None:
     cid = blobs.put(content)
     assert cid == cid_of(content)
     assert blobs.put_stream([content[:7], b"", content[7:]]) == cid
+    blobs.delete(cid)
+    whole = BytesIO(b"before it" + content)
+    whole.seek(9)
+    assert blobs.put_file(whole) == cid
     assert blobs.read(cid) == content
     assert blobs.has(cid)
     with blobs.open(cid) as opened:
