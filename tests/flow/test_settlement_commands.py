@@ -77,7 +77,9 @@ def test_commands__from_receipts_to_a_claim__then_each_says_what_it_did(stage: S
     assert "Nothing is lost by waiting" in advice.output
     assert f"pays  {shown(Wei(earned))} OPEN" in stranger.says("claim", "--bundle", str(bundle), stage.world.builder)
     assert f"pays  {shown(Wei(earned))} OPEN" in operator.says("claim", stage.world.builder)
-    assert f"paid {shown(Wei(earned))} OPEN" in stranger.says("claim", "--bundle", str(bundle), "--send", stage.world.builder)
+    assert f"paid {shown(Wei(earned))} OPEN" in stranger.says(
+        "claim", "--bundle", str(bundle), "--send", stage.world.builder
+    )
     assert stage.suite.read("OpenToken", "balanceOf", stage.world.builder) == earned
     stage.suite.anvil.mine(3)
     assert "has been claimed" in stranger.run("claim", "--bundle", str(bundle), stage.world.builder).output
