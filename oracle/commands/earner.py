@@ -18,7 +18,13 @@ from oracle.types import Address, Cid, Wei
 @click.option("--csv", "form", flag_value="csv", help="Instead of text: a line for each receipt.")
 @click.option("--json", "form", flag_value="json", help="All of it, exact, in wei.")
 @click.option("--html", "form", flag_value="html", help="A page that needs nothing else.")
-@click.option("--bundle", "bundles", type=BUNDLE, multiple=True, help="Instead of this oracle's own batches.")
+@click.option(
+    "--bundle",
+    "bundles",
+    type=BUNDLE,
+    multiple=True,
+    help="A batch, instead of this oracle's own; given again, others: what is earned counts these alone.",
+)
 def statement(address: Address, form: str | None, bundles: tuple[Path, ...]) -> None:
     """What an account earned, by contribution, why or why not, and the receipts behind every amount."""
     from oracle.settlement.forms import FORMS

@@ -11,6 +11,7 @@ import click
 from oracle.commands.model_ground import FOLDER, found_in, needed
 from oracle.commands.saying import planned, tell
 from oracle.errors import NeedsPerson
+from oracle.settlement.claims import shown
 
 if TYPE_CHECKING:
     from oracle.daemon.ground import Ground
@@ -47,7 +48,8 @@ def show(name: str) -> None:
     click.echo(f"{found.id}  {found.state}, number {found.model or 'none yet'}, builder {found.builder}")
     click.echo(f"  {made.title or made.base}  {made.about}")
     click.echo(
-        f"  price  {found.input_price} wei in, {found.output_price} wei out, of 1,000 tokens; split {made.split}"
+        f"  price  {shown(found.input_price)} OPEN in, {shown(found.output_price)} out, of 1,000 tokens;"
+        f" split {made.split}"
     )
     click.echo(f"  weights 0x{made.weights.hex()}\n  manifest 0x{made.manifest.hex()}")
     for parent in made.parents:

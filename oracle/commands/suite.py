@@ -6,19 +6,21 @@ from pathlib import Path
 
 import click
 
+from oracle.config import read_settings
+
 
 @click.command()
-@click.option("--rpc", default="http://127.0.0.1:8545", show_default=True, help="A node of the chain.")
+@click.option("--rpc", help="A node of the chain; else the first of OPENLEDGER_RPC_URLS.")
 @click.option(
     "--deployments",
     type=click.Path(path_type=Path, file_okay=False),
-    default=Path("deployments"),
-    show_default=True,
-    help="The folder that the deployment wrote.",
+    help="The folder that the deployment wrote; else OPENLEDGER_DEPLOYMENTS.",
 )
-def suite(rpc: str, deployments: Path) -> None:
+def suite(rpc: str | None, deployments: Path | None) -> None:
     """Where the contracts stand on the chain of a node, and whether the code there is alive."""
     from oracle.chain.suite import standing
 
-    for name, address, code_bytes in standing(rpc, deployments):
+    settings = read_settings()
+    node = rpc or settings.rpc_urls[0].get_secret_value()
+    for name, address, code_bytes in standing(node, deployments or settings.deployments):
         click.echo(f"{name:<18} {address}  {code_bytes:>6} bytes of code")

@@ -17,6 +17,14 @@ _COLUMNS = (
 )  # fmt: skip
 
 
+# Of a page that is kept and printed: nothing is fetched.
+_STYLE = (
+    "body{font:1rem/1.5 sans-serif;margin:2rem;color-scheme:light dark;overflow-wrap:anywhere}h1{font-size:1.2rem}"
+    "table{border-collapse:collapse}th,td{text-align:left;vertical-align:top;padding:.4rem .8rem .4rem 0;"
+    "border-bottom:1px solid #8888}"
+)
+
+
 def as_json(said: Statement) -> str:
     content: dict[str, Any] = {**vars(said), "lines": [_as_json(line) for line in said.lines]}
     for name in ("earned", "claimable", "claimed", "pending"):
@@ -48,8 +56,9 @@ def as_html(said: Statement) -> str:
     )
     heads = "".join(f"<th>{name}</th>" for name in (*_COLUMNS, "receipts"))
     return (
-        f"<!doctype html><meta charset=utf-8><title>{html.escape(said.account)}</title>"
-        f"<h1>{html.escape(said.account)}</h1><p>earned {shown(said.earned)} OPEN, of it claimable"
+        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>Statement of {html.escape(said.account)}</title><style>{_STYLE}</style>"
+        f"<h1>Statement of {html.escape(said.account)}</h1><p>earned {shown(said.earned)} OPEN, of it claimable"
         f" {shown(said.claimable)}, claimed {shown(said.claimed)}, waiting {shown(said.pending)}</p>"
         f"<table><tr>{heads}</tr>{rows}</table>\n"
     )
@@ -93,7 +102,7 @@ def _listed(line: Line) -> str:
 
 def _inert(cell: object) -> object:
     """A spreadsheet runs what begins like a formula."""
-    return "'" + cell if isinstance(cell, str) and cell[:1] in "=+-@" else cell
+    return "'" + cell if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@")) else cell
 
 
 FORMS = {"text": as_text, "csv": as_csv, "json": as_json, "html": as_html}

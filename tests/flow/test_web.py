@@ -219,6 +219,14 @@ def test_claim__when_the_receipt_is_slow__then_waits_and_says_so(place: Place) -
         said(page, "Done: claim")
 
 
+def test_claim__when_it_is_done__then_the_page_that_is_loaded_anew_still_says_so(place: Place) -> None:
+    with opened(place.browser, place.wallet()) as page:
+        statement(place, page)
+        connect(page)
+        page.click('[data-action="claim"] [data-go]')
+        expect(page.locator("#notices")).to_contain_text("Figures here count it as soon as its block is final")
+
+
 def test_claim__when_the_page_is_left_while_it_is_pending__then_it_goes_on_after_the_reload(place: Place) -> None:
     wallet, anvil = place.wallet(), place.village.suite.anvil
     before = place.balance(ADA)

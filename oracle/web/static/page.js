@@ -3,16 +3,28 @@
 import { ACTIONS } from "./actions.js";
 import { ask, clipped, make, part } from "./site.js";
 import { sentence } from "./sentences.js";
-import { resume } from "./transactions.js";
+import { recall, resume } from "./transactions.js";
 import { connect, disconnect, discover, onChange, same, site, state, wallets } from "./wallet.js";
 
 const SHOWN = '[data-action="claim"], [data-action="vote"], [data-action="proposal"]'; // what these change stands on their page
+const DONE = "openledger.done", done = [];
 let running = 0, changed = false;
 
 /** What a transaction has changed, once no action goes on: one may consist of two of them. */
 function refresh() {
   if (!changed || running || !document.querySelector(SHOWN)) return;
-  setTimeout(() => { if (!running) location.reload(); }, 1500);
+  setTimeout(() => {
+    if (running) return;
+    sessionStorage.setItem(DONE, JSON.stringify(done));
+    location.reload();
+  }, 1500);
+}
+
+/** What was done before this page was loaded anew. Its figures are those of final blocks, and may not know it yet. */
+function remember() {
+  const before = JSON.parse(sessionStorage.getItem(DONE) ?? "[]");
+  sessionStorage.removeItem(DONE);
+  for (const one of before) recall(one);
 }
 
 const bar = document.getElementById("wallet");
@@ -101,6 +113,7 @@ document.querySelectorAll("[data-action]").forEach(wire);
 document.querySelectorAll("[data-live]").forEach(live);
 onChange(drawBar);
 discover();
-document.addEventListener("openledger:done", () => { changed = true; refresh(); });
+document.addEventListener("openledger:done", ({ detail }) => { changed = true; done.push(detail); refresh(); });
+remember();
 resume(() => {});
 export { choose, copyable };

@@ -34,6 +34,8 @@ export function resume(done) {
   for (const one of stored()) follow(one, () => {}).then(done, () => {});
 }
 
+export const recall = (one) => shown(one).say(`Done: ${one.what}. Figures here count it as soon as its block is final.`, "good");
+
 export const stored = () => {
   try { return JSON.parse(localStorage.getItem(STORED) ?? "[]"); } catch { return []; }
 };

@@ -42,6 +42,7 @@ def test_statement__of_a_contributor__then_it_sums_to_the_wei_and_names_its_rece
     assert sum(amount for _, amount in line.receipts) == line.earned
     assert json.loads(as_json(found))["earned"] == str(found.earned)
     assert as_csv(found).count("\r\n") == 3 + len(line.receipts)
+    assert "'" not in as_csv(found)  # only what begins like a formula is marked, not what is empty
     assert who in as_text(found)
     for receipt, amount in line.receipts:
         assert f"{shown(amount)} by {receipt}" in as_html(found) and f"{receipt},{amount}" in as_csv(found)
