@@ -28,11 +28,14 @@ from oracle.store.receipts import CONTENTS, RECEIPTS, finalise, put_receipt
 from oracle.types import Address, ChainId, Hash32, Wei
 
 
+_TAKEN_AT_ONCE = 20_000
+_PAGE = 10_000
+
+
 def lane_steps(connection: Connection, chain: ChainId) -> Iterator[LaneStep]:
     """Receipts that are in no batch, by lane and in the order of their lane."""
-    amounts = (
-        type_coerce(column, String) for column in (RECEIPTS.c.lane_total, RECEIPTS.c.fee)
-    )  # as the driver has them
+    # As the driver has them: the column's own type would make a number of each by several calls.
+    amounts = [type_coerce(column, String) for column in (RECEIPTS.c.lane_total, RECEIPTS.c.fee)]
     asked = (
         select(RECEIPTS.c.consumer, RECEIPTS.c.key, *amounts, RECEIPTS.c.state, RECEIPTS.c.position)
         .where(RECEIPTS.c.chain == chain, RECEIPTS.c.batch.is_(None))
@@ -83,9 +86,6 @@ def take(connection: Connection, batch: int, positions: Sequence[int]) -> int:
     return count
 
 
-_TAKEN_AT_ONCE = 20_000
-
-
 def _lies_at(connection: Connection, positions: list[int]) -> ColumnElement[bool]:
     """One value, however many they are."""
     if connection.dialect.name == "postgresql":
@@ -118,7 +118,6 @@ def fees_of(connection: Connection, batch: int) -> Wei:
     return Wei(sum(connection.execute(select(RECEIPTS.c.fee).where(RECEIPTS.c.batch == batch)).scalars()))
 
 
-_PAGE = 10_000
 _NEXT_OF_BATCH = Prepared(
     lambda _: (
         select(RECEIPTS.c.hash, CONTENTS.c.content, CONTENTS.c.signature, CONTENTS.c.attribution)
