@@ -27,7 +27,6 @@ from oracle.store.prepared import Prepared
 from oracle.store.receipts import CONTENTS, RECEIPTS, finalise, put_receipt
 from oracle.types import Address, ChainId, Hash32, Wei
 
-
 _TAKEN_AT_ONCE = 20_000
 _PAGE = 10_000
 

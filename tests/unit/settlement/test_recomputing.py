@@ -122,7 +122,7 @@ def test_recomputer__with_the_files_and_the_answer__then_it_is_what_the_operator
     world.taught_model(1).unload().save_pretrained(folder / "base")
     record = world.recorded(model, said, [row.owner for row in rows])
     model.save_pretrained(folder / "adapter")
-    digest = world.adapter_digest({matrix.name: matrix.module.weight for matrix in world.lora_matrices(model)})
+    digest = world.digest_of(model)
     holdings = {owner: (f"0x{text(owner).hex()}", owner) for owner in record.contributors}
     world.write_index(folder / "adapter" / "attribution", record, digest, {"holdings": holdings})
     limits = world.Datanet(rows, 1).asked[0]
