@@ -81,7 +81,7 @@ def build(rows: Sequence[Row], buckets: dict[str, Bucket], device: torch.device,
     tables = np.zeros((decoding, max((len(row.table) for row in rows[:decoding]), default=0)), np.int32)
     lengths = np.empty(decoding, np.int32)
     segments: list[Segment] = []
-    runs: dict[str, list[list[int]]] = {}
+    runs: dict[str, list[int]] = {}  # slot, first row and rows of each, one after another
     decoding_runs: dict[str, int] = {}
     for i, row in enumerate(rows):
         first, count = int(firsts[i]), counts[i]
@@ -99,15 +99,18 @@ def build(rows: Sequence[Row], buckets: dict[str, Bucket], device: torch.device,
             lengths[i] = row.start + 1
         if row.bucket is None:
             continue
-        known = runs.setdefault(row.bucket, [])
-        if known and known[-1][0] == row.slot and not row.prompt and known[-1][1] + known[-1][2] == first:
-            known[-1][2] += count
+        known = runs.get(row.bucket)
+        if known is None:
+            known = runs[row.bucket] = []
+        if known and known[-3] == row.slot and not row.prompt and known[-2] + known[-1] == first:
+            known[-1] += count
         else:
-            known.append([row.slot, first, count])
+            known += (row.slot, first, count)
         if not row.prompt:
-            decoding_runs[row.bucket] = len(known)
+            decoding_runs[row.bucket] = len(known) // 3
     parts = tuple(
-        Part(buckets[name], np.array(found, np.int32), decoding_runs.get(name, 0)) for name, found in runs.items()
+        Part(buckets[name], np.array(found, np.int32).reshape(-1, 3), decoding_runs.get(name, 0))
+        for name, found in runs.items()
     )
 
     def there(array: npt.NDArray[np.int64]) -> torch.Tensor:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from oracle.serving.layout import BaseShape
+from oracle.serving.memory import zeros
 
 BLOCK = 16
 
@@ -56,6 +57,6 @@ class Pages:
 def pages(shape: BaseShape, blocks: int, dtype: torch.dtype, device: torch.device) -> Pages:
     head = (shape.layers, blocks, shape.kv_heads)
     return Pages(
-        torch.zeros((*head, shape.head_dim, BLOCK), dtype=dtype, device=device),
-        torch.zeros((*head, BLOCK, shape.head_dim), dtype=dtype, device=device),
+        zeros((*head, shape.head_dim, BLOCK), dtype, device),
+        zeros((*head, BLOCK, shape.head_dim), dtype, device),
     )

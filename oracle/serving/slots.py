@@ -5,28 +5,12 @@ Slot 0 stays zero for ever, so that a row without an adapter in a bucket adds no
 
 from __future__ import annotations
 
-import contextlib
-import mmap
 from dataclasses import dataclass
 
 import torch
 
 from oracle.serving.layout import Layout
-
-HUGE_PAGE = 2 << 20
-
-
-def _memory(elements: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    if device.type != "cpu":
-        return torch.zeros(elements, dtype=dtype, device=device)
-    # An anonymous mapping takes no memory before a slot is filled, and huge pages spare the TLB while hundreds of
-    # adapters are streamed in one step.
-    area = mmap.mmap(-1, max(elements * dtype.itemsize, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    if hasattr(mmap, "MADV_HUGEPAGE") and len(area) >= HUGE_PAGE:
-        # Not every kernel has them.
-        with contextlib.suppress(OSError):
-            area.madvise(mmap.MADV_HUGEPAGE)
-    return torch.frombuffer(area, dtype=dtype, count=elements)
+from oracle.serving.memory import zeros
 
 
 @dataclass(frozen=True)
@@ -61,5 +45,5 @@ class Bucket:
 
 def bucket(layout: Layout, count: int, device: torch.device) -> Bucket:
     """Room for `count` adapters, and slot 0."""
-    arena = _memory((count + 1) * layout.elements, layout.dtype, device).view(count + 1, layout.elements)
+    arena = zeros((count + 1, layout.elements), layout.dtype, device)
     return Bucket(layout, arena, torch.zeros((count + 1, layout.scales), device=device))

@@ -56,6 +56,14 @@ inline float sum(Vec v) {
     return f[0];
 }
 
+inline float largest(Vec v) {
+    float f[LANES];
+    std::memcpy(f, &v, sizeof f);
+    for (int half = LANES / 2; half; half /= 2)
+        for (int i = 0; i < half; i++) f[i] = f[i + half] > f[i] ? f[i + half] : f[i];
+    return f[0];
+}
+
 // e^x for x ≤ 0, relative error below 2^-22: 2^n from the exponent's bits, a polynomial for the rest.
 inline Vec exp_negative(Vec x) {
     const Vec low = all(-87.0f);
@@ -77,19 +85,23 @@ inline Vec exp_negative(Vec x) {
     return x == x ? result : x;  // NaN stays NaN: it must reach the scores, where it is noticed
 }
 
+// Into the second cache, not the first: a core waits for few lines of the first at once, and stands still when all are
+// under way. A fetch of what is not there does no harm.
+inline void fetch(const void* at) { __builtin_prefetch(at, 0, 2); }
+
 // Memory that will be read soon, fetched at the pace at which this run's is read: always DISTANCE in front, first to the
-// end of this run's group, then into the next run's. A fetch that finds nothing does no harm.
+// end of this run's group, then into the next run's.
 struct Ahead {
-    static constexpr int64_t DISTANCE = 16 << 10;
+    static constexpr int64_t DISTANCE = 32 << 10;
     const char *at, *end, *then;
-    inline void fetch(int bytes) {
+    inline void pass(int bytes) {
         if (at >= end) {
             if (!then) return;
             at = then;
             end = then + DISTANCE;
             then = nullptr;
         }
-        for (int i = 0; i < bytes; i += 64) __builtin_prefetch(at + i, 0, 3);
+        for (int i = 0; i < bytes; i += 64) fetch(at + i);
         at += bytes;
     }
 };
@@ -167,7 +179,7 @@ void shrink(const T* a, const float* x, int64_t x_stride, int64_t inputs, int ra
         const T* a0 = a + (int64_t)r0 * inputs;
         int64_t k = 0;
         for (; k + 2 * LANES <= inputs; k += 2 * LANES) {
-            ahead.fetch(RANKS * 2 * LANES * sizeof(T));
+            ahead.pass(RANKS * 2 * LANES * sizeof(T));
             Pair xs[ROWS];
             for (int i = 0; i < ROWS; i++) xs[i] = arranged(pair(x + i * x_stride + k), a);
             for (int r = 0; r < RANKS; r++) {
@@ -194,7 +206,7 @@ void expand(const T* b, const float* h, int64_t h_stride, int64_t outputs, int r
         const T* b0 = b + (int64_t)r0 * outputs;
         int64_t o = 0;
         for (; o + 2 * LANES <= outputs; o += 2 * LANES) {
-            ahead.fetch(RANKS * 2 * LANES * sizeof(T));
+            ahead.pass(RANKS * 2 * LANES * sizeof(T));
             Pair more[ROWS] = {};
             for (int r = 0; r < RANKS; r++) {
                 Pair w = pair(b0 + r * outputs + o);
@@ -342,32 +354,59 @@ void rotate_and_store(const Pages& p, float* row, int64_t position, int64_t plac
     }
 }
 
-// One head of one new token looks at its row's past. What stands beyond the row's length, perhaps left by another
-// request, is never part of a sum: not even multiplied by zero, for it may be infinite.
-void attend(const Pages& p, const float* q, int64_t kv, const int32_t* table, int length, float* scores, float* to) {
-    const int dim = p.dim, blocks = (length + LANES - 1) / LANES;
+// What one row's queries of one head of keys look at: its blocks in order. No blocks where there is nobody.
+struct Past {
+    const int32_t* table;
+    int64_t kv;
+    int blocks;
+};
+
+inline Past past_of(const Batch& batch, int row, int64_t kv) {
+    if (row >= batch.decoding) return {};
+    return {batch.tables + row * batch.table_stride, kv, (batch.lengths[row] + LANES - 1) / LANES};
+}
+
+// One head of one new token looks at its row's past; meanwhile the past that is looked at next is fetched, block beside
+// block: blocks lie wherever one was free, so that no processor foresees them. What stands beyond the row's length,
+// perhaps left by another request, is never part of a sum: not even multiplied by zero, for it may be infinite.
+void attend(const Pages& p, const float* q, const Past& past, const Past& next, int length, float* scores, float* to) {
+    const int dim = p.dim, blocks = past.blocks;
+    const int64_t size = (int64_t)dim * LANES;
     const float scale = 1.0f / __builtin_sqrtf((float)dim);
     for (int b = 0; b < blocks; b++) {
-        const float* keys = p.keys + (table[b] * (int64_t)p.kv_heads + kv) * dim * LANES;
+        const float* keys = p.keys + (past.table[b] * (int64_t)p.kv_heads + past.kv) * size;
+        // Where there is no next block this one is fetched again: it is there.
+        const float* then = b < next.blocks ? p.keys + (next.table[b] * (int64_t)p.kv_heads + next.kv) * size : keys;
         Vec acc[4] = {};
         for (int d = 0; d < dim; d += 4)
-            for (int i = 0; i < 4; i++) acc[i] += load(keys + (d + i) * LANES) * q[d + i];
+            for (int i = 0; i < 4; i++) {
+                fetch(then + (d + i) * LANES);
+                acc[i] += load(keys + (d + i) * LANES) * q[d + i];
+            }
         store(scores + b * LANES, ((acc[0] + acc[1]) + (acc[2] + acc[3])) * scale);
     }
-    float most = scores[0];
-    for (int i = 1; i < length; i++) most = scores[i] > most ? scores[i] : most;
-    for (int b = 0; b < blocks; b++) store(scores + b * LANES, exp_negative(load(scores + b * LANES) - most));
-    float total = 0.0f;
-    for (int i = 0; i < length; i++) total += scores[i];
+    for (int i = length; i < blocks * LANES; i++) scores[i] = scores[0];
+    Vec most = load(scores), totals = {};
+    for (int b = 1; b < blocks; b++) most = load(scores + b * LANES) > most ? load(scores + b * LANES) : most;
+    const Vec highest = all(largest(most));
+    for (int b = 0; b < blocks; b++) store(scores + b * LANES, exp_negative(load(scores + b * LANES) - highest));
+    for (int i = length; i < blocks * LANES; i++) scores[i] = 0.0f;
+    for (int b = 0; b < blocks; b++) totals += load(scores + b * LANES);
+    const float total = sum(totals);
     for (int d0 = 0; d0 < dim; d0 += 4 * LANES) {
         const int vectors = (dim - d0) / LANES < 4 ? (dim - d0) / LANES : 4;
         Vec acc[4] = {};
         for (int b = 0, i = 0; b < blocks; b++) {
-            const float* values = p.values + (table[b] * (int64_t)p.kv_heads + kv) * LANES * dim + d0;
-            for (; i < length && i < (b + 1) * LANES; i++, values += dim) {
+            const float* values = p.values + (past.table[b] * (int64_t)p.kv_heads + past.kv) * size + d0;
+            const float* then =
+                b < next.blocks ? p.values + (next.table[b] * (int64_t)p.kv_heads + next.kv) * size + d0 : values;
+            for (; i < length && i < (b + 1) * LANES; i++, values += dim, then += dim) {
                 const float weight = scores[i];
                 if (vectors == 4)
-                    for (int j = 0; j < 4; j++) acc[j] += load(values + j * LANES) * weight;
+                    for (int j = 0; j < 4; j++) {
+                        fetch(then + j * LANES);
+                        acc[j] += load(values + j * LANES) * weight;
+                    }
                 else
                     for (int j = 0; j < vectors; j++) acc[j] += load(values + j * LANES) * weight;
             }
@@ -390,9 +429,15 @@ void attention(const Batch* batch, const Pages* p, int32_t group, const float* x
 #pragma omp parallel for num_threads(batch->threads) if (batch->threads > 1)
     for (int row = 0; row < batch->decoding; row++) {
         std::vector<float> scores(batch->lengths[row] + LANES);
-        for (int h = 0; h < p->heads; h++)
-            attend(*p, qkv + row * stride + h * p->dim, h / (p->heads / p->kv_heads), batch->tables + row * batch->table_stride,
-                   batch->lengths[row], scores.data(), out + row * out_stride + h * p->dim);
+        // Queries that share their keys come one after another: nothing is fetched before the last of them.
+        const int shared = p->heads / p->kv_heads;
+        for (int h = 0; h < p->heads; h++) {
+            const Past past = past_of(*batch, row, h / shared);
+            const bool last = h % shared == shared - 1, more = h + 1 < p->heads;
+            const Past next = !last ? Past{} : more ? past_of(*batch, row, past.kv + 1) : past_of(*batch, row + 1, 0);
+            attend(*p, qkv + row * stride + h * p->dim, past, next, batch->lengths[row], scores.data(),
+                   out + row * out_stride + h * p->dim);
+        }
     }
 }
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
@@ -50,36 +51,53 @@ def decoding(ground: Ground) -> None:
 def _decode_rows(ground: Ground, gathered: Engine | None, rows: int, distinct: int) -> None:
     name = f"{rows}" if rows == distinct else f"{rows}_over_{distinct}"
     used, steps = ground.adapters[:distinct], ground.how.steps
-    jobs: dict[str, Callable[[], float]] = {
+    own: dict[str, Callable[[], float]] = {
         "base": lambda: decode(ground.engine, rows, [None], ground.vocabulary, steps),
         "engine": lambda: decode(ground.engine, rows, used, ground.vocabulary, steps),
     }
-    if rows == distinct and not (ground.quick and rows == 256):
+    found = interleaved(ground.how.rounds[rows], own)
+    ground.figures[f"decode_fraction_{name}"] = ratio(found["base"], found["engine"])
+    for system, times in found.items():
+        ground.rows.append(_row(system, rows, distinct, times, found["base"]))
+    if rows == distinct:
+        _beside_others(ground, gathered, rows, own)
+
+
+def _beside_others(ground: Ground, gathered: Engine | None, rows: int, own: dict[str, Callable[[], float]]) -> None:
+    """The same by other systems, in turn with this one: fewer rounds, for they are slow."""
+    steps = ground.how.steps
+    jobs: dict[str, Callable[[], float]] = {}
+    if not (ground.quick and rows == 256):
         jobs["transformers"] = lambda: decode_plain(ground.model, rows, ground.vocabulary, steps)
         batching = sharing(ground.model)  # it changes how its model attends
         jobs["transformers, continuous"] = lambda: decode_continuous(batching, rows, ground.vocabulary, steps)
         if gathered is not None and rows < 256:
+            used = ground.adapters[:rows]
             jobs["gather and baddbmm"] = lambda: decode(gathered, rows, used, ground.vocabulary, steps)
-    if rows == distinct and distinct <= ground.how.most_in_peft:
-        names = [str(i) for i in range(distinct)]
-        peft = mixed_peft(sharing(ground.model), ground.folders[:distinct])
+    if rows <= ground.how.most_in_peft:
+        names = [str(i) for i in range(rows)]
+        peft = mixed_peft(sharing(ground.model), ground.folders[:rows])
         jobs["peft mixed batch"] = lambda: decode_plain(peft, rows, ground.vocabulary, steps, names)
-    found = interleaved(max(2, ground.how.rounds * 8 // (8 + rows // 8)), jobs)
-    ground.figures[f"decode_fraction_{name}"] = ratio(found["base"], found["engine"])
-    if "transformers" in found:
-        ground.figures[f"base_over_transformers_{name}"] = ratio(found["transformers"], found["base"])
-    plain = found.get("transformers")
-    for system, times in found.items():
-        fractions = [base / its for base, its in zip(found["base"], times, strict=True)]
-        ground.rows.append(
-            {
-                "what": "decode", "rows": rows, "adapters": 0 if system in _WITHOUT else distinct,
-                "system": system, "step_ms": statistics.median(times) * 1e3,
-                "tokens_per_s": rows / statistics.median(times), "rounds": len(times),
-                "fraction_of_base": statistics.median(fractions), "lowest": min(fractions),
-                "highest": max(fractions), "fraction_of_transformers": ratio(plain, times) if plain else None,
-            }
-        )  # fmt: skip
+    if not jobs:
+        return
+    found = interleaved(ground.how.seldom, own | jobs)
+    plain = found["transformers"]
+    ground.figures[f"base_over_transformers_{rows}"] = ratio(plain, found["base"])
+    for system in jobs:
+        ground.rows.append(_row(system, rows, rows, found[system], found["base"]))
+    for row in ground.rows:
+        if row["what"] == "decode" and row["rows"] == rows:
+            row["fraction_of_transformers"] = ratio(plain, found[row["system"]])
+
+
+def _row(system: str, rows: int, distinct: int, times: Sequence[float], base: Sequence[float]) -> dict[str, Any]:
+    fractions = [one / other for one, other in zip(base, times, strict=True)]
+    return {
+        "what": "decode", "rows": rows, "adapters": 0 if system in _WITHOUT else distinct, "system": system,
+        "step_ms": statistics.median(times) * 1e3, "tokens_per_s": rows / statistics.median(times),
+        "rounds": len(times), "fraction_of_base": statistics.median(fractions), "lowest": min(fractions),
+        "highest": max(fractions), "fraction_of_transformers": None,
+    }  # fmt: skip
 
 
 def prompts(ground: Ground) -> None:
@@ -87,7 +105,7 @@ def prompts(ground: Ground) -> None:
         "base": lambda: read_prompts(ground.engine, [None], ground.vocabulary),
         "engine": lambda: read_prompts(ground.engine, ground.adapters[:8], ground.vocabulary),
     }
-    found = interleaved(ground.how.rounds, jobs)
+    found = interleaved(ground.how.rounds[64], jobs)
     ground.figures["prefill_fraction"] = ratio(found["base"], found["engine"])
     for system, times in found.items():
         ground.rows.append({"what": "read 8 prompts of 256", "system": system, "seconds": statistics.median(times)})

@@ -17,6 +17,7 @@ from oracle.serving.batch import Batch, Row, build
 from oracle.serving.kernels import baddbmm, native, reference
 from oracle.serving.kernels.compile import library
 from oracle.serving.kv import pages
+from oracle.serving.layers import Torch
 from oracle.serving.layout import BaseShape, Layout
 from oracle.serving.matrices import LEAST
 from oracle.serving.slots import Bucket, bucket
@@ -141,6 +142,30 @@ def test_native__when_memory_beyond_a_row_holds_infinity__then_the_row_does_not_
         outputs.append(kernel.attention(batch, 0, torch.zeros(LEAST, shape.hidden), qkv)[0])
     assert torch.equal(*outputs)
     assert outputs[0].isfinite().all()
+
+
+@compiled
+@pytest.mark.parametrize("head_dim", [16, 64, 80])
+def test_native__when_rows_of_many_lengths_decode__then_each_sees_what_the_plain_layers_show_it(head_dim: int) -> None:
+    width = 4 * head_dim
+    shape = BaseShape(1, width, width, 4, 2, head_dim, 97, 64)
+    angles = torch.outer(torch.arange(64.0), torch.rand(head_dim // 2, generator=torch.Generator().manual_seed(1)))
+    memories = [pages(shape, 12, torch.float32, CPU) for _ in range(2)]
+    torch.manual_seed(5)
+    # In the last block of the longest row stand scores that no exponential survives.
+    sizes = torch.ones(12).index_fill(0, torch.tensor([8]), 1000.0)
+    for kind, factor in (("keys", sizes), ("values", torch.ones(12))):
+        torch.nn.init.normal_(getattr(memories[0], kind)).mul_(factor[:, None, None, None])
+        getattr(memories[1], kind).copy_(getattr(memories[0], kind))
+    tables = ((7,), (3,), (9, 1), (5, 11, 2), (0, 10, 4, 8))
+    rows = [Row((1,), at, table) for at, table in zip((0, 15, 16, 39, 63), tables, strict=True)]
+    batch = build(rows, {}, CPU, LEAST)
+    qkv = torch.randn(LEAST, shape.groups[0].outputs)
+    x = torch.zeros(LEAST, width)
+    plain = Torch(shape, memories[0], reference.delta, angles.cos(), angles.sin(), 1e-6)
+    kernel = native.Native(shape, memories[1], angles.cos(), angles.sin(), 1e-6, 1)
+    expected = plain.attention(batch, 0, x, qkv.clone())
+    torch.testing.assert_close(kernel.attention(batch, 0, x, qkv)[: batch.count], expected[: batch.count])
 
 
 def test_fits__when_a_width_is_no_multiple_of_sixteen__then_the_native_kernels_stand_back(shape: BaseShape) -> None:
