@@ -19,6 +19,7 @@ from attribution_jobs import base_model
 from attribution_jobs.attackers import Side, copycat_figures
 from attribution_jobs.baselines import Gradients
 from attribution_jobs.batched import Base
+from attribution_jobs.figures import by_holder, lds
 from attribution_jobs.instance import Instance, load
 from attribution_jobs.world import Sizes
 from attribution_jobs.worlds import RECIPE, SMOOTH, over_worlds, recipe_of
@@ -139,6 +140,23 @@ def test_copycats__of_sides__then_what_earned_little_counts_as_little_in_the_sum
     assert found["copycat_gain"] == pytest.approx(1.95) and found["copycat_gain_worst"] == pytest.approx(3.0)
     assert found["copycat_gain_of_sums"] == pytest.approx(3.0 / 3.1)
     assert sides[0].row()["gain"] == pytest.approx(0.9) and sides[0].row()["paid_before"] == 4
+
+
+def test_by_holder__of_scores_that_know_the_holder_alone__then_they_say_nothing_among_subsets_alike(
+    instance: Instance,
+) -> None:
+    rng, people, asked = np.random.default_rng(0), list(instance.contributors), instance.asked
+    kept = (rng.random((40, len(people))) < 0.5).astype(float)
+    worth = rng.random((len(asked), len(people)))
+    alone = np.zeros_like(worth)
+    for j, query in enumerate(asked):
+        holder = people.index(instance.queries[query].holders[0])
+        alone[j, holder] = 1.0
+        worth[j, holder] = 9.0
+    found = by_holder(instance, kept, kept @ worth.T, kept @ worth.T)
+    assert found == pytest.approx({"lds_with_holder": 1.0, "lds_without_holder": 1.0})
+    assert lds(kept, kept @ worth.T, alone).mean() > 0.7
+    assert by_holder(instance, kept, kept @ worth.T, kept @ alone.T) == {"lds_with_holder": 0, "lds_without_holder": 0}
 
 
 def test_sizes__of_an_unknown_name__then_it_is_refused() -> None:
