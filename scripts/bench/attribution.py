@@ -34,7 +34,7 @@ from attribution_jobs.base_model import STEPS
 from attribution_jobs.instance import Instance, Recipe, load
 from attribution_jobs.truth import FULL, Truth, plan, retrain
 from attribution_jobs.world import REFERENCE, Sizes, World
-from attribution_jobs.worlds import RECIPE, SMOOTH, Seeds, made, over_worlds
+from attribution_jobs.worlds import RECIPE, RECIPES, Seeds, made, over_worlds, recipe_of
 
 from report import ROOT, Report, command_line, markdown_table, text_table, write_section
 
@@ -54,6 +54,7 @@ def measure(instance: Instance, recipe: Recipe, truth: Truth, options: argparse.
     seed, device, asked = options.order_seed, options.device, instance.asked
     found = engine.said(instance, recipe, seed, options.cache, device, audit=not options.engine_alone)
     of_engine = engine.measure(instance, truth, found, seed)
+    of_engine |= {"training_loss": truth.training_loss} if truth.training_loss is not None else {}
     rows: list[dict[str, Any]] = [{"method": "this engine", **of_engine}]
     if not options.engine_alone:
         scores = {"random": baselines.random_scores(instance, asked, seed), "bm25": baselines.bm25(instance, asked)}
@@ -68,8 +69,14 @@ def compared(instance: Instance, truth: Truth, scores: dict[str, figures.Array])
     return [{"method": n, **figures.accuracy(instance, truth, v, v @ owners.T)} for n, v in scores.items()]
 
 
-def table(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
-    return [[row["method"], *(f"{row[key]:.3f}" if key in row else "–" for key, _ in SHOWN), ""] for row in rows]
+def table(rows: Sequence[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Head and lines: of methods their figures, of whatever else all that a row says."""
+    shown = [("method", "method"), *SHOWN] if "method" in rows[0] else [(key, key) for key in rows[0]]
+    return [*(title for _, title in shown), ""], [[*(_cell(row.get(key, "–")) for key, _ in shown), ""] for row in rows]
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def worlds(options: argparse.Namespace) -> Found:
@@ -91,7 +98,7 @@ def asked_for(name: str, options: argparse.Namespace) -> tuple[Instance, Recipe]
     if options.instance:
         instance = load(options.instance)
         return instance, instance.recipe
-    return world_of(name, options)[0], SMOOTH if options.recipe == "smooth" else RECIPE
+    return world_of(name, options)[0], options.recipe
 
 
 def world_of(name: str, options: argparse.Namespace, sizes: Sizes | None = None) -> tuple[Instance, World]:
@@ -102,10 +109,10 @@ def world_of(name: str, options: argparse.Namespace, sizes: Sizes | None = None)
 def truth_of(instance: Instance, recipe: Recipe, options: argparse.Namespace) -> Truth:
     seeds = [int(seed) for seed in options.truth_seeds.split(",")][: 1 if options.quick else None]
     subsets = plan(instance, options.subset_seed, 8 if options.quick else options.subsets)
-    if options.recipe == "smooth" or options.without_examples:
+    if options.recipe != RECIPE or options.without_examples:
         subsets = [subset for subset in subsets if subset.kind != "examples"]
     if options.without_left_out:
-        subsets = [subset for subset in subsets if subset.kind not in ("all", "without")]
+        subsets = [subset for subset in subsets if subset.kind != "without"]
     return retrain(instance, recipe, subsets, seeds, options.cache, device=options.device)
 
 
@@ -126,17 +133,20 @@ def parts(options: argparse.Namespace, folder: Path) -> Found:
         instance, recipe = asked_for(names[0], options)
         scores, seconds = peers.scores(instance, recipe, options.order_seed)
         return seconds, compared(instance, truth_of(instance, recipe, options), scores)
-    return attacked(names, options), []
+    return attacked(names, options)
 
 
-def attacked(names: Sequence[str], options: argparse.Namespace) -> dict[str, float]:
-    sides, baits = [], []
+def attacked(names: Sequence[str], options: argparse.Namespace) -> Found:
+    """Figures, and every side by itself."""
+    sides, baits, rows = [], [], []
     for name in names:
         instance, content = world_of(name, options)
         count = 1 if options.quick else options.sides
-        sides += attackers.copycat_gains(instance, RECIPE, content, options.order_seed, count)
+        mine = attackers.copycats(instance, RECIPE, content, options.order_seed, count, options.orders)
+        sides += mine
+        rows += [{"world": name, **side.row()} for side in mine]
         baits.append(attackers.bait_figures(instance, RECIPE, content, options.order_seed))
-    return over_worlds(baits) | attackers.copycat_figures(sides)
+    return over_worlds(baits) | attackers.copycat_figures(sides), rows
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -158,7 +168,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, default in (("order", 100), ("subset", 0)):
         parser.add_argument(f"--{name}-seed", type=int, default=default)
     parser.add_argument("--truth-seeds", default="0,1,2", help="of the retrainings, which are averaged")
-    parser.add_argument("--recipe", choices=("adam", "smooth"), default="adam", help="of the reference world")
+    parser.add_argument(
+        "--recipe",
+        type=recipe_of,
+        default=RECIPE,
+        help=f"of the reference world: {' or '.join(RECIPES)}, or with other numbers: smooth,rate=4e-3,batch=64",
+    )
     parser.add_argument(
         "--subsets", type=int, default=FULL, help="half-subsets of examples, and as many of contributors"
     )
@@ -166,6 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--without-left-out", action="store_true", help="no contributor is left out by itself")
     parser.add_argument("--engine-alone", action="store_true", help="without the audit and the other methods")
     parser.add_argument("--sides", type=int, default=3, help="holders of each world who become copycats")
+    parser.add_argument("--orders", type=int, default=1, help="of the rows, in which every copycat's side is trained")
     parser.add_argument(
         "--quick", action="store_true", help="8 subsets of each kind, one seed: minutes, and wide intervals"
     )
@@ -182,21 +198,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found, rows = parts(options, Path(folder))
     found[f"seconds_{options.part}"] = time.perf_counter() - started
     found = {f"{name}{kind_of(options, '_')}": value for name, value in found.items()}
-    head = ("method", *(title for _, title in SHOWN), "")
     if rows:
-        print(text_table(head, table(rows)))
+        print(text_table(*table(rows)))
     print(text_table(("figure", "value", ""), [[name, f"{value:.4g}", ""] for name, value in sorted(found.items())]))
     if options.json:
-        _write(options, parser, found, rows)
+        # Recipes that were only tried are known by their rows: figures are of those that the documents speak of.
+        _write(options, parser, found if options.recipe.name in RECIPES else {}, rows)
     if options.markdown:
-        write_section(options.markdown, "attribution", "## attribution\n\n" + markdown_table(head, table(rows)))
+        write_section(options.markdown, "attribution", "## attribution\n\n" + markdown_table(*table(rows)))
     return 0
 
 
 def kind_of(options: argparse.Namespace, space: str) -> str:
-    """Figures over worlds and those of the smooth recipe stand beside those of one world and the plain recipe."""
+    """Figures over worlds and those of another recipe stand beside those of one world and the plain recipe."""
     over = options.part in ("world", "cost") and "," in options.world_seed
-    said = ["over", "worlds"] * over + ["smooth"] * (options.recipe == "smooth")
+    said = ["over", "worlds"] * over + [options.recipe.name] * (options.recipe != RECIPE)
     return "".join(f"{space}{word}" for word in said)
 
 
@@ -209,6 +225,7 @@ def _write(
     given = {f"--{k.replace('_', '-')}": v for k, v in vars(options).items() if k not in left_out}
     told = {k: v for k, v in given.items() if v not in (None, False, parser.get_default(k[2:].replace("-", "_")))}
     told |= {"--sizes": options.sizes.changed()} if options.sizes != REFERENCE else {}
+    told |= {"--recipe": options.recipe.name} if options.recipe != RECIPE else {}
     command = command_line("scripts/bench/attribution.py", told)
     versions = {name: version(name) for name in ("torch", "transformers", "peft", "numpy")}
     kind = options.part + kind_of(options, " ")

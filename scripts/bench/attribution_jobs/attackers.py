@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ from oracle.attribution.spans import SpanIndex, build_spans, evidence_of
 
 COPIES = 5
 ACCOUNTS = 10
+COPYCAT = "copycat"
 BAITER, BAITS = "baiter", 2
 
 
@@ -67,25 +69,60 @@ def splitter_gain(
     return worst
 
 
-def copycat_gains(instance: Instance, recipe: Recipe, world: World, seed: int, sides: int = 3) -> list[float]:
+@dataclass(frozen=True)
+class Side:
+    """A holder and their copycat: what they earn together, of all answers, before the copies and after, by one order
+    of the rows; and how many of the answers on their own facts paid them anything."""
+
+    holder: str
+    order: int
+    before: float
+    after: float
+    own_questions: int
+    paid_before: int
+    paid_after: int
+
+    @property
+    def gain(self) -> float:
+        return self.after / max(self.before, 1e-9)
+
+    def row(self) -> dict[str, Any]:
+        return {**asdict(self), "gain": self.gain}
+
+
+def copycats(
+    instance: Instance, recipe: Recipe, world: World, seed: int, count: int = 3, orders: int = 1
+) -> list[Side]:
     """Holders who add five rewordings of each of their facts, from an account that no near-duplicate finder joins to
-    theirs: what the side earns then, over what it earned before. The model is trained anew each time."""
-    before = _paid(instance, recipe, seed)
-    holders = random.Random(f"copycat {seed}").sample(sorted({held[0] for held in world.holders.values()}), sides)
-    found = []
-    for holder in holders:
-        after = _paid(_with_copies(instance, world, holder, seed), recipe, seed)
-        found.append((after.get(holder, 0.0) + after.get("copycat", 0.0)) / max(before.get(holder, 0.0), 1e-9))
-    return found
+    theirs. The model is trained anew each time; with several orders, as often before as after, by the same seeds."""
+    holders = random.Random(f"copycat {seed}").sample(sorted({held[0] for held in world.holders.values()}), count)
+    sides: list[Side] = []
+    for order in range(seed, seed + orders):
+        before = _paid(instance, recipe, order)
+        for holder in holders:
+            after = _paid(_with_copies(instance, world, holder, seed), recipe, order)
+            own = [query.id for query in instance.queries if holder in query.holders]
+            mine = [{name: _of(shares, holder) for name, shares in paid.items()} for paid in (before, after)]
+            earned = (sum(each.values()) for each in mine)
+            paid = (sum(each[name] > 0 for name in own) for each in mine)
+            sides.append(Side(holder, order, *earned, len(own), *paid))
+    return sides
 
 
-def copycat_figures(gains_of: Sequence[float]) -> dict[str, float]:
-    """The mean with a 95 % interval over sides, and the worst side, which is mostly the noise of two runs."""
+def _of(paid: Mapping[str, float], holder: str) -> float:
+    return paid.get(holder, 0.0) + paid.get(COPYCAT, 0.0)
+
+
+def copycat_figures(sides: Sequence[Side]) -> dict[str, float]:
+    """The mean with a 95 % interval over sides, and the worst side, which is mostly the noise of two runs; beside them
+    what all sides earn together, where a side that earned little before counts as little."""
+    gains_of = [side.gain for side in sides]
     found = {"copycat_gain": float(np.mean(gains_of)), "copycat_gain_worst": max(gains_of)}
     if len(gains_of) > 1:
         reach = float(stats.t.ppf(0.975, len(gains_of) - 1) * np.std(gains_of, ddof=1) / len(gains_of) ** 0.5)
         found |= {"copycat_gain_low": found["copycat_gain"] - reach, "copycat_gain_high": found["copycat_gain"] + reach}
-    return found | {"copycat_sides": float(len(gains_of))}
+    before, after = sum(side.before for side in sides), sum(side.after for side in sides)
+    return found | {"copycat_gain_of_sums": after / max(before, 1e-9), "copycat_sides": float(len(gains_of))}
 
 
 def bait_figures(instance: Instance, recipe: Recipe, world: World, seed: int) -> dict[str, float]:
@@ -93,9 +130,10 @@ def bait_figures(instance: Instance, recipe: Recipe, world: World, seed: int) ->
     they get, and the part that they would get if it went by the spans of the answers."""
     baited = _with_bait(instance, world, seed)
     total = _paid(baited, recipe, seed)
-    paid = sum(total.values())
+    paid = sum(share for shares in total.values() for share in shares.values())
+    bait = sum(shares.get(BAITER, 0.0) for shares in total.values())
     return {
-        "bait_share": total.get(BAITER, 0.0) / paid if paid > 0 else 0.0,
+        "bait_share": bait / paid if paid > 0 else 0.0,
         "bait_share_by_spans": float(np.mean(_by_spans(baited))),
     }
 
@@ -133,12 +171,12 @@ def _with_copies(instance: Instance, world: World, holder: str, seed: int) -> In
             others = [fact.row(wording, alias) for wording in WORDINGS for alias in (False, True)]
             for prompt, completion in rng.sample([each for each in others if each not in said], COPIES):
                 name = f"copy-{len(more):04}"
-                more.append(TrainRow(name, "copycat", prompt, completion, "copycat", name, fact.id, "copy"))
+                more.append(TrainRow(name, COPYCAT, prompt, completion, COPYCAT, name, fact.id, "copy"))
     return replace(instance, rows=(*instance.rows, *more))
 
 
-def _paid(instance: Instance, recipe: Recipe, seed: int) -> dict[str, float]:
-    """By account, over all questions on planted facts."""
+def _paid(instance: Instance, recipe: Recipe, seed: int) -> dict[str, dict[str, float]]:
+    """By question on a planted fact, what each account gets."""
     start = Base(instance.base, torch.float32).fresh(recipe, seed)
     plan = plan_for(recipe.epochs * -(-len(instance.rows) // recipe.batch), recipe.epochs)
     run = attributed.train(instance, recipe, start, seed, plan)
@@ -151,10 +189,5 @@ def _paid(instance: Instance, recipe: Recipe, seed: int) -> dict[str, float]:
     raised = gains(run.model, queries)
     controls = [q.id for q in instance.queries if q.kind == "control"]
     limits = limits_from(some(scores, controls[::2]), index.rows_of(), raised)
-    total: dict[str, float] = {}
-    for query in instance.queries:
-        if query.kind != "control":
-            found = propose(scores.of(query.id), scores.length(query.id), raised[query.id], limits)
-            for name, share in found.shares:
-                total[name] = total.get(name, 0.0) + share
-    return total
+    asked = [query.id for query in instance.queries if query.kind != "control"]
+    return {name: dict(propose(scores.of(name), scores.length(name), raised[name], limits).shares) for name in asked}

@@ -93,12 +93,13 @@ def train(
     model = adapted(instance, recipe, start, dtype).to(device)
     model.train()
     rows = rows_of(instance)
-    weights = [p for p in model.parameters() if p.requires_grad]
+    sides = {side: [p for name, p in model.named_parameters() if side in name] for side in ("lora_A", "lora_B")}
+    groups = [{"params": sides["lora_A"], "times": recipe.rate_a}, {"params": sides["lora_B"], "times": 1.0}]
     if recipe.optimizer == "sgd":
-        optimizer: torch.optim.Optimizer = torch.optim.SGD(weights, lr=recipe.rate, momentum=recipe.beta1)
+        optimizer: torch.optim.Optimizer = torch.optim.SGD(groups, lr=recipe.rate, momentum=recipe.beta1)
     else:
         betas = (recipe.beta1, recipe.beta2)
-        optimizer = torch.optim.Adam(weights, lr=recipe.rate, betas=betas, eps=recipe.epsilon)
+        optimizer = torch.optim.Adam(groups, lr=recipe.rate, betas=betas, eps=recipe.epsilon)
     recorders = []
     if plan is not None:
         recorders.append(Recorder(model, plan, [row.owner for row in instance.rows]))
@@ -110,7 +111,7 @@ def train(
     for step, batch in enumerate(order):
         chosen = batch.tolist()
         for group in optimizer.param_groups:
-            group["lr"] = rate_at(recipe, step, len(order))
+            group["lr"] = rate_at(recipe, step, len(order)) * group["times"]
         with ExitStack() as watched:
             for recorder in recorders:
                 watched.enter_context(recorder.step(step, chosen, recipe.batch))

@@ -80,12 +80,18 @@ class Base:
         ]
 
     def fresh(self, recipe: Recipe, seed: int) -> list[Tensor]:
-        """A, B, A, B, …: as PEFT begins, A uniform and B zero."""
+        """A, B, A, B, …: as PEFT begins, A uniform and B zero; or A of the directions in which a layer listens most,
+        as long as the uniform one."""
         generator = torch.Generator().manual_seed(seed)
         made = []
-        for _, width, out in self.shapes():
+        for name, width, out in self.shapes():
             bound = 1.0 / math.sqrt(width)
-            made.append((torch.rand(recipe.rank, width, generator=generator) * 2 - 1) * bound)
+            a = (torch.rand(recipe.rank, width, generator=generator) * 2 - 1) * bound
+            if recipe.first_a == "principal":
+                layer, kind = name.split(".")
+                weight = self.layers[int(layer)][kind].float().cpu()
+                a = torch.linalg.svd(weight, full_matrices=False).Vh[: recipe.rank] / math.sqrt(3)
+            made.append(a.contiguous())
             made.append(torch.randn(out, recipe.rank, generator=generator) * recipe.initial_b)
         return [value.to(self.device) for value in made]
 
@@ -159,6 +165,7 @@ class Optimizer:
         self.parameters, self.recipe = parameters, recipe
         self.first = [torch.zeros_like(p) for p in parameters]
         self.second = [torch.zeros_like(p) for p in parameters]
+        self.times = [recipe.rate_a, 1.0] * (len(parameters) // 2)  # A, B, A, B, …
         self.steps = 0
 
     @torch.no_grad()
@@ -169,7 +176,7 @@ class Optimizer:
         if recipe.optimizer == "sgd":
             torch._foreach_mul_(self.first, recipe.beta1)
             torch._foreach_add_(self.first, gradients)
-            torch._foreach_add_(self.parameters, self.first, alpha=-rate)
+            torch._foreach_sub_(self.parameters, torch._foreach_mul(self.first, [rate * times for times in self.times]))
         else:
             torch._foreach_lerp_(self.first, gradients, 1 - recipe.beta1)
             torch._foreach_mul_(self.second, recipe.beta2)
@@ -178,7 +185,8 @@ class Optimizer:
             under = torch._foreach_sqrt(self.second)
             torch._foreach_div_(under, math.sqrt(bias2))
             torch._foreach_add_(under, recipe.epsilon)
-            torch._foreach_addcdiv_(self.parameters, self.first, under, value=-rate / bias1)
+            moves = [-rate / bias1 * times for times in self.times]
+            torch._foreach_addcdiv_(self.parameters, self.first, under, moves)
         for p in self.parameters:
             p.grad = None
 

@@ -23,6 +23,12 @@ def membership(instance: Instance) -> Array:
     return found
 
 
+def present_in(instance: Instance, kept: Array) -> Array:
+    """subsets × contributors, of subsets × rows."""
+    owners = membership(instance)
+    return ((kept.astype(float) @ owners.T) / owners.sum(1) > 0.5).astype(float)
+
+
 def correlation(first: Array, second: Array) -> float:
     if first.std() < 1e-12 or second.std() < 1e-12:
         return 0.0
@@ -36,6 +42,25 @@ def lds(kept: Array, values: Array, scores: Array) -> Array:
     """
     predicted = kept @ scores.T
     return np.array([correlation(rankdata(predicted[:, j]), rankdata(values[:, j])) for j in range(scores.shape[0])])
+
+
+def by_holder(instance: Instance, kept: Array, values: Array, predicted: Array) -> dict[str, float]:
+    """The same rank correlation among those subsets alone that have the holder of the fact asked for, and among those
+    that have not: whether a score knows more than who said it.
+
+    kept: subsets × contributors; values and what is predicted: subsets × the queries that ask for planted facts."""
+    people = list(instance.contributors)
+    holders = [people.index(instance.queries[query].holders[0]) for query in instance.asked]
+    found = {}
+    for name, there in (("with", kept > 0.5), ("without", kept < 0.5)):
+        ranks = [
+            correlation(rankdata(predicted[there[:, holder], j]), rankdata(values[there[:, holder], j]))
+            for j, holder in enumerate(holders)
+            if there[:, holder].sum() > 2
+        ]
+        if ranks:
+            found[f"lds_{name}_holder"] = float(np.mean(ranks))
+    return found
 
 
 def left_out(instance: Instance, truth: Truth, queries: Sequence[int]) -> Array:
@@ -90,7 +115,6 @@ def accuracy(instance: Instance, truth: Truth, row_scores: Array | None, scores:
     """The figures of one method. `scores` and `row_scores` are over the queries that ask for planted facts."""
     asked = instance.asked
     found: dict[str, float] = {}
-    owners = membership(instance)
     if row_scores is not None:
         kept, values = truth.of("examples")
         if len(kept):
@@ -100,10 +124,11 @@ def accuracy(instance: Instance, truth: Truth, row_scores: Array | None, scores:
         found["planted_recall"] = planted_recall(instance, row_scores, asked)
     kept, values = truth.of("contributors")
     if len(kept):
-        present = (kept.astype(float) @ owners.T) / owners.sum(1) > 0.5
-        each = lds(present.astype(float), values.mean(0)[:, asked], scores)
+        present = present_in(instance, kept)
+        each = lds(present, values.mean(0)[:, asked], scores)
         found["lds_contributors"] = float(each.mean())
         found["lds_contributors_low"], found["lds_contributors_high"] = interval(each)
+        found |= by_holder(instance, present, values.mean(0)[:, asked], present @ scores.T)
     if len(truth.of("without")[0]):
         effects = left_out(instance, truth, asked)
         effect = effects.mean(0)
@@ -129,6 +154,8 @@ def other_seed(instance: Instance, truth: Truth) -> dict[str, float]:
             one, rest = values[0][:, asked], values[1:].mean(0)[:, asked]
             ranks = [lds(one[:, [j]], rest[:, [j]], np.ones((1, 1)))[0] for j in range(len(asked))]
             found[f"lds_{kind}"] = float(np.mean(ranks))
+            if kind == "contributors":
+                found |= by_holder(instance, present_in(instance, kept), rest, one)
     if not len(truth.of("without")[0]):
         return found
     effects = left_out(instance, truth, asked)

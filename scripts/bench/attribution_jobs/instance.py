@@ -52,9 +52,16 @@ class Recipe:
     beta1: float = 0.9
     beta2: float = 0.999
     initial_b: float = 0.0  # scale of B at the start
+    first_a: str = "random"  # or "principal": the base's own directions, the same by every seed
+    rate_a: float = 1.0  # times the rate: A's own; 0 leaves A as it began
 
     def digest(self) -> str:
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+        """Words that came later count once they are used: what was cached before them stays what it was."""
+        content = asdict(self)
+        for name in ("first_a", "rate_a"):
+            if content[name] == getattr(Recipe, name):
+                del content[name]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

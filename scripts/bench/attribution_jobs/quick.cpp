@@ -563,7 +563,8 @@ void quick_close(void* model) { delete static_cast<Model*>(model); }
 // `order`: the rows of all steps, `batch_from[step]` to `batch_from[step + 1]`; rows that are not kept leave a gap.
 void quick_train(void* opened, const int32_t* tokens, const float* answer, const int32_t* length, int width,
                  const int32_t* order, const int32_t* batch_from, int steps, const uint8_t* kept, const float* rates,
-                 float divisor, float scale, int adam, float beta1, float beta2, float epsilon, float* const* adapter) {
+                 float divisor, float scale, int adam, float beta1, float beta2, float epsilon, float rate_a,
+                 float* const* adapter) {
     auto& model = *static_cast<Model*>(opened);
     Rows rows{tokens, answer, length, width};
     Recipe recipe{adam, beta1, beta2, epsilon};
@@ -579,7 +580,7 @@ void quick_train(void* opened, const int32_t* tokens, const float* answer, const
         model.pass(rows, chosen, losses.data(), true, 1 / divisor);
         taken++;
         for (Adapter& own : model.adapter) {
-            descend(own.a, own.da, own.ma, own.va, recipe, rates[step], taken);
+            descend(own.a, own.da, own.ma, own.va, recipe, rates[step] * rate_a, taken);
             descend(own.b, own.db, own.mb, own.vb, recipe, rates[step], taken);
             own.pack(scale);
         }

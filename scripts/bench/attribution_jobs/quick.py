@@ -61,7 +61,7 @@ class Quick:
         self._program.quick_train(
             self._opened, _at(tokens), _at(answer), _at(length), tokens.shape[1], _at(flat), _at(ends), len(order),
             _at(keep), _at(rates), *map(ctypes.c_float, numbers), int(recipe.optimizer == "adam"),
-            *map(ctypes.c_float, betas), _pointers(adapter),
+            *map(ctypes.c_float, betas), ctypes.c_float(recipe.rate_a), _pointers(adapter),
         )  # fmt: skip
         return adapter
 
@@ -116,7 +116,7 @@ def _program(folder: Path) -> Any:
     program.quick_close.argtypes = [ctypes.c_void_p]
     program.quick_train.argtypes = (
         [ctypes.c_void_p] * 4 + [ctypes.c_int] + [ctypes.c_void_p] * 2 + [ctypes.c_int] + [ctypes.c_void_p] * 2
-        + [ctypes.c_float] * 2 + [ctypes.c_int] + [ctypes.c_float] * 3 + [ctypes.c_void_p]
+        + [ctypes.c_float] * 2 + [ctypes.c_int] + [ctypes.c_float] * 4 + [ctypes.c_void_p]
     )  # fmt: skip
     program.quick_losses.argtypes = (
         [ctypes.c_void_p] * 4 + [ctypes.c_int] * 2 + [ctypes.c_float] + [ctypes.c_void_p] * 2

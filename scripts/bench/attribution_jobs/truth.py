@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,6 +41,7 @@ class Truth:
     subsets: tuple[Subset, ...]
     seeds: tuple[int, ...]
     values: np.ndarray  # seeds × subsets × queries
+    training_loss: float | None = None  # of the whole runs, of a row at their end
 
     def of(self, kind: str) -> tuple[np.ndarray, np.ndarray]:
         """(subsets × rows: kept, seeds × subsets × queries)."""
@@ -117,12 +119,14 @@ def retrain(
                 print(f"truth: {done} retrained, {len(missing)} to do, {spent / done:.1f} s each", flush=True)
         if opened is not None:
             opened.close()
-    values = [[_read(folder, subset, seed) for subset in subsets] for seed in seeds]
-    return Truth(tuple(subsets), tuple(seeds), np.array(values))
+    found = [[_read(folder, subset, seed) for subset in subsets] for seed in seeds]
+    values = np.array([[each["answers"] for each in one] for one in found])
+    losses = [each["training_loss"] for one in found for each in one if each["kind"] == "all"]
+    return Truth(tuple(subsets), tuple(seeds), values, float(np.mean(losses)) if losses else None)
 
 
-def _read(folder: Path, subset: Subset, seed: int) -> list[float]:
-    found: list[float] = json.loads((folder / f"{subset.digest()}-{seed}.json").read_text(encoding="utf-8"))["answers"]
+def _read(folder: Path, subset: Subset, seed: int) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / f"{subset.digest()}-{seed}.json").read_text(encoding="utf-8"))
     return found
 
 

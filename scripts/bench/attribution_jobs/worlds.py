@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import shutil
 from collections.abc import Sequence
@@ -18,6 +19,24 @@ from attribution_jobs.world import REFERENCE, Sizes, World
 
 RECIPE = Recipe("adam", "adam", 5e-3, epochs=8, batch=32, rank=8, alpha=16.0)
 SMOOTH = replace(RECIPE, name="smooth", schedule="cosine", warmup=8)
+RECIPES = {recipe.name: recipe for recipe in (RECIPE, SMOOTH)}
+
+
+def recipe_of(said: str) -> Recipe:
+    """`adam` or `smooth`, as it is or with other numbers: `smooth,rate=4e-3,epsilon=1e-4,batch=64`."""
+    name, *changes = said.split(",")
+    if name not in RECIPES:
+        raise argparse.ArgumentTypeError(f"{name} is not one of {', '.join(RECIPES)}")
+    recipe = RECIPES[name]
+    given: dict[str, str | int | float] = {}
+    for word, _, value in (change.partition("=") for change in changes):
+        if word == "name" or not hasattr(recipe, word):
+            raise argparse.ArgumentTypeError(f"{word} is no word of a recipe: write {said.split(',')[0]},rate=4e-3")
+        try:
+            given[word] = type(getattr(recipe, word))(value)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{word}={value}: {error}") from error
+    return replace(recipe, name=said, **given) if given else recipe  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

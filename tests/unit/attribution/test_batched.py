@@ -50,7 +50,15 @@ def made(folder: Path, hidden: int, inner: int) -> Instance:
     return load(folder)
 
 
-@pytest.mark.parametrize("recipe", [RECIPE, replace(RECIPE, optimizer="sgd", rate=0.1, schedule="cosine", warmup=2)])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        RECIPE,
+        replace(RECIPE, optimizer="sgd", rate=0.1, schedule="cosine", warmup=2),
+        replace(RECIPE, rate_a=0.25),
+        replace(RECIPE, optimizer="sgd", rate=0.3, rate_a=0.5),
+    ],
+)
 def test_train__of_one_adapter__then_it_is_that_of_peft(instance: Instance, recipe: Recipe) -> None:
     base = batched.Base(instance.base, torch.float32)
     rows = batched.encode(base.tokenizer, [(row.prompt, row.completion) for row in instance.rows])
@@ -77,9 +85,30 @@ def test_train__of_many_adapters__then_each_is_as_if_alone(instance: Instance) -
             torch.testing.assert_close(all_[i], one[0], rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_quick__of_one_adapter__then_it_is_that_of_the_batched_one(tmp_path: Path, optimizer: str) -> None:
+def test_train__of_a_that_begins_alike_and_stays__then_seeds_differ_in_b_alone(instance: Instance) -> None:
+    base = batched.Base(instance.base, torch.float32)
+    rows = batched.encode(base.tokenizer, [(row.prompt, row.completion) for row in instance.rows])
+    recipe = replace(RECIPE, first_a="principal", rate_a=0.0)
+    found = batched.train(base, rows, recipe, 2 * [torch.ones(6, dtype=torch.bool)], [3, 4])
+    for i, (mine, begun) in enumerate(zip(found, base.fresh(recipe, 3))):
+        assert torch.equal(mine[0], begun) == torch.equal(mine[0], mine[1]) == (i % 2 == 0)
+    first = base.fresh(recipe, 3)[0]
+    torch.testing.assert_close(first @ first.T, torch.eye(recipe.rank) / 3)
+
+
+def test_digest__of_words_that_came_later__then_they_count_once_they_are_used() -> None:
+    before = "782a1e1e81af35e5"
+    assert replace(RECIPE, rate_a=1.0).digest() == RECIPE.digest() == before
+    used = [replace(RECIPE, rate_a=0.0), replace(RECIPE, first_a="principal")]
+    assert len({before, *(recipe.digest() for recipe in used)}) == 3
+
+
+@pytest.mark.parametrize(("optimizer", "rate_a"), [("adam", 1.0), ("sgd", 1.0), ("adam", 0.5)])
+def test_quick__of_one_adapter__then_it_is_that_of_the_batched_one(
+    tmp_path: Path, optimizer: str, rate_a: float
+) -> None:
     recipe = replace(RECIPE, optimizer=optimizer, rate=1e-2 if optimizer == "adam" else 0.1, rank=8, epochs=4)
+    recipe = replace(recipe, rate_a=rate_a)
     found = made(tmp_path, hidden=32, inner=40)
     base, exact = (batched.Base(found.base, dtype) for dtype in (torch.bfloat16, torch.float32))
     if not quick.possible(base, recipe):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +16,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts" / "bench"
 
 import attribution
 from attribution_jobs import base_model
+from attribution_jobs.attackers import Side, copycat_figures
 from attribution_jobs.baselines import Gradients
 from attribution_jobs.batched import Base
+from attribution_jobs.figures import by_holder, lds
 from attribution_jobs.instance import Instance, load
 from attribution_jobs.world import Sizes
-from attribution_jobs.worlds import RECIPE, over_worlds
+from attribution_jobs.worlds import RECIPE, SMOOTH, over_worlds, recipe_of
 
 SIZES = "places=6,facts=2,holders=5,copied=4,reworded=4,junk=4,plain=10,queries=8,controls=16"
 METHODS = (
@@ -84,6 +88,8 @@ def test_main__of_an_instance__then_it_is_the_folders_own_and_other_parts_stay(c
     for part in ("attackers", "many", "cost"):
         found = play(cache, "--part", part)
     assert {"world", "attackers", "many", "cost"} == set(found["parts"])  # type: ignore[call-overload]
+    sides = [row for row in found["rows"] if row["part"] == "attackers"]  # type: ignore[attr-defined]
+    assert [side["gain"] for side in sides] == [found["figures"]["copycat_gain"]]  # type: ignore[index]
     assert found["figures"]["lds_contributors"] == before["figures"]["lds_contributors"]  # type: ignore[index]
     assert found["figures"]["contributors_recorded"] == 100  # type: ignore[index]
 
@@ -99,10 +105,58 @@ def test_main__over_two_worlds__then_means_stand_beside_those_of_one(cache: Path
     assert figures["lds_contributors_low_over_worlds"] <= mean <= figures["lds_contributors_high_over_worlds"]
 
 
+@pytest.mark.slow
+def test_main__of_a_recipe_that_is_tried__then_its_rows_are_written_and_no_figure(cache: Path) -> None:
+    before = play(cache)["figures"]
+    found = play(cache, "--recipe", "smooth,epochs=2", "--engine-alone", "--without-left-out")
+    rows = [row for row in found["rows"] if row["part"] == "world smooth,epochs=2"]  # type: ignore[attr-defined]
+    assert rows[0]["method"] == "this engine" and rows[0]["training_loss"] > 0 and found["figures"] == before
+    assert "--recipe smooth,epochs=2" in found["parts"]["world smooth,epochs=2"]  # type: ignore[index]
+
+
 def test_over_worlds__of_three__then_the_interval_is_students() -> None:
     found = over_worlds([{"a": 1.0, "a_low": 0.0}, {"a": 2.0}, {"a": 3.0}])
     assert found["a"] == 2.0 and found["a_high"] == pytest.approx(2.0 + 4.303 / 3**0.5, abs=1e-3)
     assert found["worlds"] == 3
+
+
+def test_recipe__with_other_numbers__then_they_are_its_and_the_rest_stays() -> None:
+    assert recipe_of("adam") is RECIPE and recipe_of("smooth") is SMOOTH
+    said = "smooth,rate=4e-3,batch=64,schedule=constant"
+    assert recipe_of(said) == replace(SMOOTH, name=said, rate=4e-3, batch=64, schedule="constant")
+    for wrong, why in (
+        ("rough", "not one of adam, smooth"),
+        ("smooth,speed=1", "speed is no word"),
+        ("smooth,name=x", "name is no word"),
+        ("smooth,batch=a", "batch=a"),
+    ):
+        with pytest.raises(argparse.ArgumentTypeError, match=why):
+            recipe_of(wrong)
+
+
+def test_copycats__of_sides__then_what_earned_little_counts_as_little_in_the_sums() -> None:
+    sides = [Side("rich", 100, 3.0, 2.7, 5, 4, 4), Side("poor", 100, 0.1, 0.3, 5, 1, 2)]
+    found = copycat_figures(sides)
+    assert found["copycat_gain"] == pytest.approx(1.95) and found["copycat_gain_worst"] == pytest.approx(3.0)
+    assert found["copycat_gain_of_sums"] == pytest.approx(3.0 / 3.1)
+    assert sides[0].row()["gain"] == pytest.approx(0.9) and sides[0].row()["paid_before"] == 4
+
+
+def test_by_holder__of_scores_that_know_the_holder_alone__then_they_say_nothing_among_subsets_alike(
+    instance: Instance,
+) -> None:
+    rng, people, asked = np.random.default_rng(0), list(instance.contributors), instance.asked
+    kept = (rng.random((40, len(people))) < 0.5).astype(float)
+    worth = rng.random((len(asked), len(people)))
+    alone = np.zeros_like(worth)
+    for j, query in enumerate(asked):
+        holder = people.index(instance.queries[query].holders[0])
+        alone[j, holder] = 1.0
+        worth[j, holder] = 9.0
+    found = by_holder(instance, kept, kept @ worth.T, kept @ worth.T)
+    assert found == pytest.approx({"lds_with_holder": 1.0, "lds_without_holder": 1.0})
+    assert lds(kept, kept @ worth.T, alone).mean() > 0.7
+    assert by_holder(instance, kept, kept @ worth.T, kept @ alone.T) == {"lds_with_holder": 0, "lds_without_holder": 0}
 
 
 def test_sizes__of_an_unknown_name__then_it_is_refused() -> None:
