@@ -179,6 +179,8 @@ def send_list(states: tuple[str, ...], limit: int) -> None:
         click.echo(
             f"{entry.state:<10} {entry.key}  {entry.intent.purpose}" + (f"  ({entry.reason})" if entry.reason else "")
         )
+    if states and not found:
+        click.echo(f"none is {' or '.join(states)}")
     click.echo(", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "no intents")
 
 

@@ -159,6 +159,8 @@ class Local:
                 )
 
     def _end_all(self) -> None:
+        if self._running:
+            self._say("Taking everything down; what is being worked on is finished first …")
         # First all workers and the API are asked, so that they end side by side; what they stand on goes last.
         for process in self._running:
             if process.name not in ("redis", "anvil"):

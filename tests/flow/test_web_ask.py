@@ -68,7 +68,7 @@ def test_ask__when_nobody_can_be_named__then_says_why_and_names_nobody(shop: Sho
 def test_ask__of_a_paid_model_without_a_key__then_says_what_is_needed(shop: Shop, browser: Browser) -> None:
     with opened(browser) as page:
         ask(page, shop, "tiny@1")
-        expect(page.locator("#said")).to_contain_text("ask for a key")
+        expect(page.locator("#said")).to_contain_text("get a key with your wallet")
         expect(page.locator("#go")).to_be_enabled()
 
 
