@@ -18,6 +18,7 @@ import tempfile
 from pathlib import Path
 
 SOURCE = Path(__file__).with_name("native.cpp")
+HEADERS = ("adapters.h", "paged.h", "vectors.h")
 # GCC fuses multiplication and addition only when told so under a standard's name. The order of sums stays as written.
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-ffp-contract=fast", "-fopenmp", "-shared", "-fPIC", "-Wno-psabi")
 
@@ -51,9 +52,10 @@ def _cache() -> Path:
 
 
 def _key(compiler: str) -> str:
-    """What the result depends on: source, flags, compiler, and the processor that -march=native stands for."""
+    """What the result depends on: sources, flags, compiler, and the processor that -march=native stands for."""
     version = subprocess.run([compiler, "--version"], check=True, capture_output=True).stdout
-    parts = (SOURCE.read_bytes(), " ".join(FLAGS).encode(), version, _processor().encode())
+    sources = (SOURCE.with_name(name).read_bytes() for name in (SOURCE.name, *HEADERS))
+    parts = (*sources, " ".join(FLAGS).encode(), version, _processor().encode())
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 

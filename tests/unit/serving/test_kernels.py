@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +16,7 @@ from oracle.serving import adapters as adapters_module
 from oracle.serving.assembly import layout_for
 from oracle.serving.batch import Batch, Row, build
 from oracle.serving.kernels import baddbmm, native, reference
-from oracle.serving.kernels.compile import library
+from oracle.serving.kernels.compile import HEADERS, SOURCE, library
 from oracle.serving.kv import pages
 from oracle.serving.layers import Torch
 from oracle.serving.layout import BaseShape, Layout
@@ -183,3 +184,9 @@ def test_compile__when_there_is_no_compiler__then_there_are_no_native_kernels(
         assert library() is None
     finally:
         library.cache_clear()
+
+
+def test_sources__that_the_kernels_include__then_all_of_them_are_in_the_key_of_what_is_kept() -> None:
+    folder = SOURCE.parent
+    included = {name for file in folder.glob("*.[ch]*") for name in re.findall(r'#include "(.+)"', file.read_text())}
+    assert included == set(HEADERS) == {file.name for file in folder.glob("*.h")}
