@@ -35,8 +35,9 @@ demo: setup ## The whole loop with everybody in it, on a chain of its own; leave
 test: setup ## All tests, those of the oracle beside those of the contracts
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-oracle test-suite
 
+# Flows wait for servers much of their time; the long files are among them, so that the short ones fill up the end.
 test-oracle: setup-contracts setup-oracle
-	$(ORACLE_TEST) -m "not slow" --numprocesses 2 --dist loadfile tests/unit tests/flow
+	$(ORACLE_TEST) -m "not slow" --numprocesses 3 --dist loadfile --no-loadscope-reorder tests/flow tests/unit
 
 test-suite: setup-contracts
 	@$(MAKE) --no-print-directory test-forge test-contracts
