@@ -99,8 +99,8 @@ class Database:
         found, expected = self.revision(), newest_revision()
         if found is None:
             raise WrongRevision(
-                f"database {self.name}: there are no tables in it. Where an oracle is to live, `openledger init` makes"
-                " them (`openledger database upgrade` those alone); if yours lives elsewhere, set OPENLEDGER_HOME"
+                f"database {self.name}: there are no tables in it; `openledger init` makes them where an oracle is to"
+                " live (`openledger database upgrade` those alone), and OPENLEDGER_HOME names one that lives elsewhere"
             )
         if found != expected:
             raise WrongRevision(

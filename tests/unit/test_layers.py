@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2] / "oracle"
@@ -139,3 +140,9 @@ def test_circles__when_two_modules_import_each_other__then_they_are_named(tmp_pa
     second.write_text("from oracle.store.first import x\n")
     tree = {"oracle.store.first": first, "oracle.store.second": second}
     assert circles(tree) == ["oracle.store.first → oracle.store.second → oracle.store.first"]
+
+
+def test_files__of_tests__then_each_has_a_name_of_its_own() -> None:
+    """Two of one name cannot be collected together: said here in seconds, and not after the whole suite."""
+    names = Counter(file.name for file in (ROOT.parent / "tests").glob("[uf]*/**/test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
