@@ -57,6 +57,27 @@ def test_fix_attribution__twice__then_it_stays_as_it_was_fixed(database: Databas
         assert set(found.attribution.credits) == set(attribution.credits)
 
 
+def test_take__by_a_plan_of_before__then_takes_nothing_from_another_batch_and_nothing_unattributed(
+    database: Database,
+) -> None:
+    """Whoever planned may come late: what is where then decides, and not what was when they looked."""
+    world = new_world()
+    with database.transaction() as connection:
+        for final in (True, True, False):
+            receipt = world.receipt(world.people[0])
+            name, signature = world.signed(receipt)
+            receipts.put_receipt(connection, CHAIN, name, receipt, signature)
+            if final:
+                receipts.fix_attribution(connection, CHAIN, name, world.attribution())
+        places = [step.position for step in owing.lane_steps(connection, CHAIN)]
+        assert len(set(places)) == 3
+        assert owing.take(connection, 1, places[:1]) == 1
+        assert owing.take(connection, 2, places) == 1
+        taken = [len(list(owing.of_batch(connection, batch))) for batch in (1, 2)]
+        assert taken == [1, 1]
+        assert owing.waiting(connection, CHAIN) == {"delivered": 1}
+
+
 def test_publish__in_any_order_of_arrival__then_the_same_root_and_the_same_bytes(tmp_path: Path) -> None:
     """Same inputs, same root: on any machine, in any order."""
     made = []
