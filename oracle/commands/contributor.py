@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from oracle.chain.reading import heads
-from oracle.commands.saying import counted, planned
+from oracle.commands.saying import counted, planned, somebody_there
 from oracle.commands.taking import ACCOUNT, HASH, SIGNATURE
 from oracle.config import read_settings
 from oracle.daemon.ground import Ground
@@ -106,8 +106,12 @@ def sign(contribution: Hash32, signature: bytes, deadline: int) -> None:
 @click.option(
     "--row", "hashes", type=HASH, multiple=True, help="Hash of a row; may be given again. Without: all of it."
 )
-def erase(contribution: Hash32, hashes: tuple[RowHash, ...]) -> None:
+@click.option("--yes", is_flag=True, help="Do not ask. Where nobody is at the keyboard, nothing is asked.")
+def erase(contribution: Hash32, hashes: tuple[RowHash, ...], yes: bool) -> None:
     """Erase a contribution or some of its rows for ever, and give notice on chain."""
+    if somebody_there() and not yes:
+        what = counted(len(hashes), "row") if hashes else "all"
+        click.confirm(f"{what} of {contribution.hex()} for ever: nothing brings it back. Erase?", abort=True)
     ground = Ground(read_settings())
     with ground.database.transaction() as connection:
         given = contributions.get(connection, contribution)

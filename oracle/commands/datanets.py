@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+from eth_abi.abi import decode, encode
 from eth_utils.crypto import keccak
 from sqlalchemy import Connection
 
+from oracle.chain.reading import heads
 from oracle.chain.signer import sign_message
 from oracle.commands.saying import counted, planned, tell
 from oracle.commands.taking import ACCOUNT, HASH
@@ -94,11 +97,26 @@ def unbond(number: int, withdraw: bool) -> None:
     """Announce that you want your bond back. From then on it counts for nothing."""
     ground, which = Ground(read_settings()), DatanetId(number)
     account, registry = _account(ground), ground.pipeline.registry
+    if withdraw:
+        _held_no_longer(ground, which, account)
     data = calls.withdraw_bond(which) if withdraw else calls.announce_bond_exit(which)
     key, said = f"unbond:{number}:{account}:{int(time.time())}", f"bond back from datanet {number}"
     with ground.database.transaction() as connection:
         plan(connection, Intent(key, ground.rpc.chain, registry, data, Wei(0), said), account)
     click.echo(f"bond in datanet {number}: {planned(account)}")
+
+
+def _held_no_longer(ground: Ground, which: DatanetId, account: Address) -> None:
+    """By the chain's clock, before a transaction is sent that would fail."""
+    data = keccak(text="bondOf(uint256,address)")[:4] + encode(["uint256", "address"], [which, account])
+    answer = ground.rpc.call("eth_call", {"to": ground.pipeline.registry, "data": "0x" + data.hex()}, "latest")
+    _, ready = decode(["uint96", "uint40"], bytes.fromhex(answer[2:]))
+    if not ready:
+        raise NeedsPerson(f"{account} announced no bond's way home: `openledger datanet unbond {which}` does")
+    now = heads(ground.rpc, ground.settings.finality).head.timestamp
+    if now < ready:
+        at = datetime.fromtimestamp(ready, UTC)
+        raise NeedsPerson(f"the bond in datanet {which} is held until {at:%Y-%m-%d %H:%M} UTC, {ready}: ask again then")
 
 
 @datanet.command(name="list")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 
 import click
@@ -12,6 +13,11 @@ from oracle.types import Address
 def counted(count: int, one: str) -> str:
     """1 row, 2 rows"""
     return f"{count:,} {one}{'' if count == 1 else 's'}"
+
+
+def somebody_there() -> bool:
+    """Whether a question would be read."""
+    return sys.stdin.isatty()
 
 
 def planned(by: Address | None) -> str:

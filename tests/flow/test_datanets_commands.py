@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from hashlib import sha256
 from pathlib import Path
+from unittest.mock import patch
 
 from click.testing import CliRunner
 from eth_account import Account
@@ -13,6 +14,7 @@ from eth_account.messages import encode_typed_data
 from fixtures.anvil import ACCOUNTS, KEYS
 from fixtures.desk import Desk
 from oracle.cli import main
+from oracle.commands import contributor
 from oracle.config import read_settings
 from oracle.daemon.ground import Ground
 from oracle.store import datanets
@@ -74,7 +76,9 @@ def test_commands__from_founding_a_datanet__then_its_snapshot_is_exported(desk: 
     assert described["datePublished"].startswith("2")
     assert {field["name"] for field in described["recordSet"][0]["field"]} == set(rows[0])
 
-    assert "the next one is without" in desk.says("erase", key)
+    with patch.object(contributor, "somebody_there", return_value=True):
+        assert "nothing brings it back. Erase?" in desk.says("erase", key, fails=True)
+        assert "the next one is without" in desk.says("erase", key, "--yes")
     assert "holds erased rows" in desk.says("datanet", "show", "1")
     assert "erased" in desk.says("datanet", "export", "1", "--out", str(out), fails=True)
 
@@ -95,8 +99,10 @@ def test_commands__where_the_rules_ask_a_reviewer_for_a_bond__then_it_decides_on
     desk.turns()
     assert desk.suite.read("DatanetRegistry", "bondOf", 1, ACCOUNTS[0])[0] == 3 * 10**18
     assert "accepted" in desk.says("review", "decide", key, "1", "--accept")
+    assert "`openledger datanet unbond 1` does" in desk.says("datanet", "unbond", "1", "--withdraw", fails=True)
     assert "planned" in desk.says("datanet", "unbond", "1")
     desk.turns()
+    assert "is held until 2" in desk.says("datanet", "unbond", "1", "--withdraw", fails=True)
     assert desk.suite.read("DatanetRegistry", "bondOf", 1, ACCOUNTS[0])[1] > 0
     with Ground(read_settings()).database.reading() as connection:
         assert datanets.bond_of(connection, DatanetId(1), Address(ACCOUNTS[0])) == 0
