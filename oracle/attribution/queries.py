@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from inspect import signature
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -48,11 +50,19 @@ def answer_losses(model: nn.Module, queries: Sequence[Query]) -> Tensor:
         seen[i, : len(query.tokens)] = 1
         said[i, query.answer_from : len(query.tokens)] = 1.0
     tokens, seen, said = tokens.to(device), seen.to(device), said.to(device)
-    logits = model(input_ids=tokens, attention_mask=seen, use_cache=False).logits
     # Only where an answer is said: over the whole width the vocabulary would cost more than the model.
-    where = said[:, 1:] > 0
-    losses = functional.cross_entropy(logits[:, :-1][where].float(), tokens[:, 1:][where], reduction="none")
+    first = min(query.answer_from for query in queries)
+    last = width - first + 1
+    logits = model(input_ids=tokens, attention_mask=seen, use_cache=False, **_of_the_last(model, last)).logits
+    where = said[:, first:] > 0
+    losses = functional.cross_entropy(logits[:, -last:-1][where].float(), tokens[:, first:][where], reduction="none")
     return torch.zeros(len(queries), device=device).index_add(0, where.nonzero()[:, 0], losses)
+
+
+def _of_the_last(model: nn.Module, count: int) -> dict[str, int]:
+    """The word by which models of transformers leave out the logits of all but the last places, where they know it."""
+    inner: Any = getattr(model, "get_base_model", lambda: model)()
+    return {"logits_to_keep": count} if "logits_to_keep" in signature(inner.forward).parameters else {}
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fixtures.attribution import digest, index_of, model, plan, recorded, rows
+from oracle.attribution import queries
 from oracle.attribution.errors import NotFinite, NothingRecorded, QueryTooLong, UnknownContributor, WrongAdapter
 from oracle.attribution.index import Index, write_index
 from oracle.attribution.layers import captured, lora_matrices
@@ -51,6 +52,26 @@ def test_gradients__of_a_padded_batch__then_they_are_those_of_each_row_alone() -
         for matrix, value in zip(matrices, wanted):
             kept = value if matrix.rows <= matrix.columns else value.T
             torch.testing.assert_close(found[matrix.name][i], kept, rtol=1e-3, atol=1e-6)
+
+
+def test_losses__of_prompts__then_the_vocabulary_is_asked_for_answers_alone_and_says_the_same() -> None:
+    taught, seen = warmed(), []
+    said = [Query(f"{i}", tuple(range(3, 13 + i)), 9 - i) for i in range(3)]
+    head = taught.get_output_embeddings()
+    head.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].shape[1]))
+    found = answer_losses(taught, said)
+    assert seen == [12 - 7 + 1], "from the place before the earliest answer's first token on"
+    for row, loss in zip(said, found):
+        logits = taught(input_ids=torch.tensor([row.tokens])).logits[0].log_softmax(-1)
+        wanted = -sum(logits[at - 1, row.tokens[at]] for at in range(row.answer_from, len(row.tokens)))
+        torch.testing.assert_close(loss, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_losses__of_a_model_without_the_word__then_they_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    taught, said = warmed(), rows(5)
+    found = answer_losses(taught, said)
+    monkeypatch.setattr(queries, "_of_the_last", lambda model, count: {})
+    torch.testing.assert_close(answer_losses(taught, said), found)
 
 
 @settings(max_examples=6, deadline=None)
