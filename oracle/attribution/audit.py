@@ -31,7 +31,7 @@ from oracle.attribution.index import Index
 from oracle.attribution.layers import Matrix, lora_matrices
 from oracle.attribution.queries import at_adapter, batches, check_lengths, gradients
 from oracle.attribution.records import Query
-from oracle.attribution.scale import LongSide
+from oracle.attribution.scale import LongSide, drawn
 from oracle.attribution.sketch import Bytes, Rotation, Sketch, directions_of
 
 FORMAT = 1
@@ -135,7 +135,8 @@ def begin(folder: Path, model: nn.Module, index: Index, rows: Sequence[Query], p
         scales = {matrix.name: LongSide(*matrix.shape, torch.device("cpu")) for matrix in matrices}
         for places, found in _gradients(model, index, number, matrices, rows):
             for matrix in matrices:
-                scales[matrix.name].add(found[matrix.name].cpu(), torch.tensor(places))
+                signs = drawn(matrix.shape[0], torch.tensor(places))
+                scales[matrix.name].add(found[matrix.name].cpu(), signs)
         for matrix in matrices:
             tensors[f"factor.{number}.{matrix.name}"] = scales[matrix.name].factor(index.plan.damping)
     tensors["directions"] = torch.zeros(0, 1)

@@ -28,9 +28,9 @@ class Factors:
         """examples × short × long: the rank first. A batch of tall products takes a CPU four times as long as of
         wide ones."""
         left, right = (self.left, self.right) if self.left.shape[2] <= self.right.shape[2] else (self.right, self.left)
+        left = left if scale == 1.0 else left * scale
         with torch.autocast(left.device.type, enabled=False):
-            found = torch.bmm(left.transpose(1, 2), right)
-        return found if scale == 1.0 else found.mul_(scale)
+            return torch.bmm(left.transpose(1, 2), right)
 
 
 @dataclass(frozen=True)
@@ -75,19 +75,20 @@ class Capture:
     _right: dict[str, Tensor] = field(default_factory=dict)
     _left: dict[str, Tensor] = field(default_factory=dict)
 
-    def factors(self, matrix: Matrix) -> Factors:
-        """Of the last pass."""
-        try:
-            left, right = self._left[matrix.name], self._right[matrix.name]
-        except KeyError:
-            raise NotFinite(
-                f"no gradient reached {matrix.name}: run forward and backward inside the capture, "
-                "without gradient checkpointing"
-            ) from None
-        left = left.float()
-        if not torch.isfinite(left.sum()):
-            raise NotFinite(f"the gradient at {matrix.name} is NaN or infinite: lower the rate, or look at the batch")
-        return Factors(left, right.float())
+    def factors(self, precision: torch.dtype = torch.float32) -> Iterator[tuple[Matrix, Factors]]:
+        """Of the last pass, of every matrix."""
+        for matrix in self.matrices:
+            if matrix.name not in self._left or matrix.name not in self._right:
+                raise NotFinite(
+                    f"no gradient reached {matrix.name}: run forward and backward inside the capture, "
+                    "without gradient checkpointing"
+                )
+        sums = torch.stack([self._left[matrix.name].sum(dtype=torch.float32) for matrix in self.matrices])
+        for place in (~torch.isfinite(sums)).nonzero()[:, 0].tolist():
+            name = self.matrices[place].name
+            raise NotFinite(f"the gradient at {name} is NaN or infinite: lower the rate, or look at the batch")
+        for matrix in self.matrices:
+            yield matrix, Factors(self._left[matrix.name].to(precision), self._right[matrix.name].to(precision))
 
     def _seen(self, name: str, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         self._right[name] = inputs[0].detach()

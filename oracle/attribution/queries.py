@@ -66,7 +66,9 @@ def _of_the_last(model: nn.Module, count: int) -> dict[str, int]:
 
 
 @contextmanager
-def at_adapter(matrices: Sequence[Matrix], adapter: Mapping[str, Tensor]) -> Iterator[None]:
+def at_adapter(
+    matrices: Sequence[Matrix], adapter: Mapping[str, Tensor], precision: torch.dtype | None = None
+) -> Iterator[None]:
     """The model with a checkpoint's weights, and with its own again afterwards, whatever happens."""
     own = {}
     for matrix in matrices:
@@ -79,20 +81,20 @@ def at_adapter(matrices: Sequence[Matrix], adapter: Mapping[str, Tensor]) -> Ite
                 "load the adapter that the index was recorded from"
             )
     try:
-        with torch.no_grad():
-            for matrix in matrices:
-                weight = _weight(matrix)
-                own[matrix.name] = weight.detach().clone()
-                weight.copy_(adapter[matrix.name])
+        for matrix in matrices:
+            weight = _weight(matrix)
+            own[matrix.name] = weight.data
+            weight.data = adapter[matrix.name].to(weight.device, precision or weight.dtype)
         yield
     finally:
-        with torch.no_grad():
-            for matrix in matrices:
-                if matrix.name in own:
-                    _weight(matrix).copy_(own[matrix.name])
+        for matrix in matrices:
+            if matrix.name in own:
+                _weight(matrix).data = own[matrix.name]
 
 
-def gradients(model: nn.Module, matrices: Sequence[Matrix], queries: Sequence[Query]) -> dict[str, Tensor]:
+def gradients(
+    model: nn.Module, matrices: Sequence[Matrix], queries: Sequence[Query], precision: torch.dtype = torch.float32
+) -> dict[str, Tensor]:
     """By matrix: queries × short × long, of the loss of each answer.
 
     The backward pass goes to the embedded tokens, past every matrix: the hooks see the factors, and no weight's
@@ -110,7 +112,7 @@ def gradients(model: nn.Module, matrices: Sequence[Matrix], queries: Sequence[Qu
         with torch.enable_grad(), plain_attention(model, width), captured(matrices) as capture:
             loss = answer_losses(model, queries).sum()
             torch.autograd.grad(loss, begun)
-            return {matrix.name: capture.factors(matrix).gradients() for matrix in matrices}
+            return {matrix.name: factors.gradients() for matrix, factors in capture.factors(precision)}
     finally:
         handle.remove()
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from oracle.attribution.errors import NotFinite, NothingRecorded, UnknownContributor
 from oracle.attribution.layers import Capture, Matrix, captured, lora_matrices
 from oracle.attribution.records import Plan, Window
-from oracle.attribution.scale import LongSide
+from oracle.attribution.scale import LongSide, drawn
 
 
 @dataclass(frozen=True)
@@ -146,14 +146,15 @@ class _Open:
 
     def add(self, capture: Capture, rows: Tensor, owner_of: Tensor, divisor: float) -> None:
         owners = owner_of[rows].to(self._device)
-        signs = (rows + 1009 * self._passes[rows]).to(self._device)
+        numbers = (rows + 1009 * self._passes[rows]).to(self._device)
+        signs = {short: drawn(short, numbers) for short in {matrix.shape[0] for matrix in self._matrices}}
         self._passes[rows] += 1
-        for matrix in self._matrices:
-            gradients = capture.factors(matrix).gradients(divisor)
+        for matrix, factors in capture.factors():
+            gradients = factors.gradients(divisor)
             if gradients.shape[0] != len(rows):
                 raise NothingRecorded(f"{gradients.shape[0]} rows passed the model, and {len(rows)} were announced")
             self._sums[matrix.name].index_add_(0, owners, gradients)
-            self._scales[matrix.name].add(gradients, signs)
+            self._scales[matrix.name].add(gradients, signs[matrix.shape[0]])
         self._rows += len(rows)
 
     def state(self) -> dict[str, Tensor]:

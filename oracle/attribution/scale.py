@@ -30,13 +30,12 @@ class LongSide:
     def __init__(self, short: int, length: int, device: torch.device) -> None:
         self.covariance = torch.zeros(length, length, device=device)
         self.count = 0
-        self._signs = signs_of(short).to(device)
+        self._short = short
 
-    def add(self, gradients: Tensor, rows: Tensor) -> None:
-        """examples × short × long, and the numbers of the rows."""
-        flat = gradients.reshape(-1, gradients.shape[2])
-        if gradients.shape[1] > SIGNS:
-            flat = torch.bmm(self._signs[rows % _PATTERNS], gradients).reshape(-1, gradients.shape[2])
+    def add(self, gradients: Tensor, signs: Tensor) -> None:
+        """examples × short × long, and what `drawn` gives for the rows: the same for all matrices of one rank."""
+        lines = gradients if self._short <= SIGNS else torch.bmm(signs, gradients)
+        flat = lines.reshape(-1, gradients.shape[2])
         self.covariance.addmm_(flat.T, flat)
         self.count += gradients.shape[0]
 
@@ -61,6 +60,11 @@ class LongSide:
             return eye * 1e15
         factor: Tensor = torch.linalg.cholesky(covariance + damping * mean * eye)
         return factor
+
+
+def drawn(short: int, rows: Tensor) -> Tensor:
+    """Of each row, by its number, the signs with which its lines are added: rows × lines × short."""
+    return signs_of(short).to(rows.device)[rows % _PATTERNS]
 
 
 @cache

@@ -37,13 +37,14 @@ def score(
     place = {query.id: i for i, query in enumerate(queries)}
     total = torch.zeros(len(queries), len(index.contributors), dtype=torch.float64)
     squares = torch.zeros(len(queries), dtype=torch.float64)
+    precision = torch.bfloat16 if half else torch.float32
     try:
         for number in range(len(index)):
             shard = index.shard(number)
-            with at_adapter(matrices, shard.adapter()):
+            with at_adapter(matrices, shard.adapter(), precision if half else None):
                 for batch in batches(queries, tokens_at_once):
                     with torch.autocast(next(model.parameters()).device.type, torch.bfloat16, enabled=half):
-                        asked = gradients(model, matrices, batch)
+                        asked = gradients(model, matrices, batch, precision)
                     rows = [place[query.id] for query in batch]
                     total[rows] += shard.window.weight * scored(shard, matrices, asked, half)
                     squares[rows] += shard.window.weight**2 * squared(asked)
@@ -77,4 +78,5 @@ def scored(shard: Shard, matrices: Sequence[Matrix], asked: Mapping[str, Tensor]
 
 def squared(asked: Mapping[str, Tensor]) -> Tensor:
     """Of each query, the square of its gradient's length."""
-    return torch.stack([found.cpu().flatten(1).square().sum(1).double() for found in asked.values()]).sum(0)
+    lengths = [torch.linalg.vector_norm(found.cpu().flatten(1), dim=1, dtype=torch.float32) for found in asked.values()]
+    return torch.stack(lengths).double().square().sum(0)

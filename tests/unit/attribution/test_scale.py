@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from oracle.attribution.errors import NotFinite, NothingRecorded
-from oracle.attribution.scale import LongSide, signs_of
+from oracle.attribution.scale import LongSide, drawn, signs_of
 
 CPU = torch.device("cpu")
 
@@ -19,7 +19,7 @@ def rows(count: int, short: int = 8, long: int = 6) -> torch.Tensor:
 def test_long_side__of_many_rows__then_the_covariance_is_that_of_all_their_lines() -> None:
     given = rows(4000)
     scale = LongSide(8, 6, CPU)
-    scale.add(given, torch.arange(4000))
+    scale.add(given, drawn(8, torch.arange(4000)))
     exact = torch.einsum("nsl,nsm->lm", given, given)
     assert torch.allclose(scale.covariance, exact, atol=0.05 * float(exact.diagonal().max()))
 
@@ -27,17 +27,17 @@ def test_long_side__of_many_rows__then_the_covariance_is_that_of_all_their_lines
 def test_long_side__whatever_the_batches__then_the_covariance_is_the_same() -> None:
     given, numbers = rows(40), torch.arange(40)
     whole, parts = LongSide(8, 6, CPU), LongSide(8, 6, CPU)
-    whole.add(given, numbers)
+    whole.add(given, drawn(8, numbers))
     mixed = torch.randperm(40, generator=torch.Generator().manual_seed(1))
     for some in mixed.split(7):
-        parts.add(given[some], numbers[some])
+        parts.add(given[some], drawn(8, numbers[some]))
     assert torch.allclose(whole.covariance, parts.covariance, rtol=1e-4, atol=1e-2)
 
 
 def test_scaled__of_sums__then_it_divides_by_the_damped_covariance() -> None:
     scale = LongSide(2, 6, CPU)  # two lines are added as they are
     given = rows(50, short=2)
-    scale.add(given, torch.arange(50))
+    scale.add(given, drawn(2, torch.arange(50)))
     covariance = torch.einsum("nsl,nsm->lm", given, given) / 50
     damped = covariance + 0.1 * covariance.diagonal().mean() * torch.eye(6)
     assert torch.allclose(scale.scaled(given[:3], 0.1) @ damped, given[:3], atol=1e-3)
@@ -49,14 +49,14 @@ def test_scale__without_rows_or_with_nan__then_it_refuses() -> None:
     scale = LongSide(8, 6, CPU)
     with pytest.raises(NothingRecorded):
         scale.factor(0.1)
-    scale.add(torch.full((1, 8, 6), float("nan")), torch.tensor([0]))
+    scale.add(torch.full((1, 8, 6), float("nan")), drawn(8, torch.tensor([0])))
     with pytest.raises(NotFinite):
         scale.factor(0.1)
 
 
 def test_scaled__of_a_matrix_that_nothing_moved__then_it_gives_nothing() -> None:
     scale = LongSide(8, 6, CPU)
-    scale.add(torch.zeros(4, 8, 6), torch.arange(4))
+    scale.add(torch.zeros(4, 8, 6), drawn(8, torch.arange(4)))
     assert (scale.scaled(torch.zeros(2, 8, 6), 0.1) == 0).all()
 
 
