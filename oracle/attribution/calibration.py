@@ -213,8 +213,8 @@ def _advice(smooth: bool, seeds: int) -> str:
     if smooth:
         return "keep the recipe: two seeds agree on whose rows mattered"
     return (
-        "let the rate fall to zero along a cosine, with a warm-up, and average over more rows in a batch; "
-        "then calibrate again"
+        "let the rate rise over the first three tenths of the run and fall to zero along a cosine (warmup 0.3), with a "
+        "larger alpha and a lower rate; then calibrate again"
     )
 
 

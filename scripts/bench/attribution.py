@@ -142,10 +142,10 @@ def attacked(names: Sequence[str], options: argparse.Namespace) -> Found:
     for name in names:
         instance, content = world_of(name, options)
         count = 1 if options.quick else options.sides
-        mine = attackers.copycats(instance, RECIPE, content, options.order_seed, count, options.orders)
+        mine = attackers.copycats(instance, options.recipe, content, options.order_seed, count, options.orders)
         sides += mine
         rows += [{"world": name, **side.row()} for side in mine]
-        baits.append(attackers.bait_figures(instance, RECIPE, content, options.order_seed))
+        baits.append(attackers.bait_figures(instance, options.recipe, content, options.order_seed))
     return over_worlds(baits) | attackers.copycat_figures(sides), rows
 
 

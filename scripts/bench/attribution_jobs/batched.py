@@ -143,10 +143,13 @@ class Base:
 
 
 def rate_at(recipe: Recipe, step: int, steps: int) -> float:
-    warm = min(1.0, (step + 1) / recipe.warmup) if recipe.warmup else 1.0
+    """As the factory has it: up in a line, and from there down along the cosine."""
+    if step < recipe.warmup:
+        return recipe.rate * (step + 1) / recipe.warmup
     if recipe.schedule == "cosine":
-        return recipe.rate * warm * 0.5 * (1 + math.cos(math.pi * step / steps))
-    return recipe.rate * warm
+        at = (step - recipe.warmup) / max(1, steps - recipe.warmup)
+        return recipe.rate * 0.5 * (1 + math.cos(math.pi * at))
+    return recipe.rate
 
 
 def order_of(rows: int, recipe: Recipe, seed: int) -> list[Tensor]:

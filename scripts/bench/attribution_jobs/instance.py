@@ -61,6 +61,8 @@ class Recipe:
         for name in ("first_a", "rate_a"):
             if content[name] == getattr(Recipe, name):
                 del content[name]
+        if self.warmup:
+            content["falls"] = "from its peak"  # once it fell from the first step on
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 

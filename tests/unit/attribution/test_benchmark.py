@@ -18,11 +18,14 @@ import attribution
 from attribution_jobs import base_model
 from attribution_jobs.attackers import Side, copycat_figures
 from attribution_jobs.baselines import Gradients
-from attribution_jobs.batched import Base
+from attribution_jobs.batched import Base, rate_at
 from attribution_jobs.figures import by_holder, lds
 from attribution_jobs.instance import Instance, load
 from attribution_jobs.world import Sizes
 from attribution_jobs.worlds import RECIPE, SMOOTH, over_worlds, recipe_of
+
+from oracle.factory import order
+from oracle.factory.recipe import Training
 
 SIZES = "places=6,facts=2,holders=5,copied=4,reworded=4,junk=4,plain=10,queries=8,controls=16"
 METHODS = (
@@ -125,13 +128,25 @@ def test_recipe__with_other_numbers__then_they_are_its_and_the_rest_stays() -> N
     said = "smooth,rate=4e-3,batch=64,schedule=constant"
     assert recipe_of(said) == replace(SMOOTH, name=said, rate=4e-3, batch=64, schedule="constant")
     for wrong, why in (
-        ("rough", "not one of adam, smooth"),
+        ("rough", "not one of adam, falling, smooth"),
         ("smooth,speed=1", "speed is no word"),
         ("smooth,name=x", "name is no word"),
         ("smooth,batch=a", "batch=a"),
     ):
         with pytest.raises(argparse.ArgumentTypeError, match=why):
             recipe_of(wrong)
+
+
+def test_smooth_recipe__when_a_factory_trains_by_it__then_every_step_has_the_same_rate() -> None:
+    steps = 208
+    training = Training(
+        SMOOTH.rank, SMOOTH.alpha, ("all-linear",), SMOOTH.rate, SMOOTH.epochs, SMOOTH.batch, 256, SMOOTH.schedule, 0.3,
+        1.0, False, "fp32", False, "none", 1, 1,
+    )  # fmt: skip
+    for step in range(steps):
+        factory = order.rate_at(training, SMOOTH.rate, step, steps)
+        assert rate_at(SMOOTH, step, steps) == pytest.approx(factory, rel=1e-12)
+    assert max(range(steps), key=lambda step: rate_at(SMOOTH, step, steps)) in (61, 62)
 
 
 def test_copycats__of_sides__then_what_earned_little_counts_as_little_in_the_sums() -> None:

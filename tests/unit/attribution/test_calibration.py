@@ -39,7 +39,7 @@ def test_accuracy__when_scores_are_the_truth__then_every_figure_is_perfect(tmp_p
     assert backwards.lds_contributors.value == pytest.approx(-1.0)
 
 
-@pytest.mark.parametrize(("noise", "advice"), [(0.0, "keep the recipe"), (1.5, "along a cosine, with a warm-up")])
+@pytest.mark.parametrize(("noise", "advice"), [(0.0, "keep the recipe"), (1.5, "along a cosine (warmup 0.3)")])
 def test_accuracy__when_seeds_agree_or_not__then_the_recipe_is_kept_or_a_smoother_one_advised(
     noise: float, advice: str, tmp_path: Path
 ) -> None:
