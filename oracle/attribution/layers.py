@@ -83,9 +83,11 @@ class Capture:
                     f"no gradient reached {matrix.name}: run forward and backward inside the capture, "
                     "without gradient checkpointing"
                 )
-        sums = torch.stack([self._left[matrix.name].sum(dtype=torch.float32) for matrix in self.matrices])
+        # What is not finite at B comes through it to A, where the gradient is as short as the rank.
+        short = [matrix for matrix in self.matrices if matrix.rows <= matrix.columns] or self.matrices
+        sums = torch.stack([self._left[matrix.name].sum(dtype=torch.float32) for matrix in short])
         for place in (~torch.isfinite(sums)).nonzero()[:, 0].tolist():
-            name = self.matrices[place].name
+            name = short[place].name
             raise NotFinite(f"the gradient at {name} is NaN or infinite: lower the rate, or look at the batch")
         for matrix in self.matrices:
             yield matrix, Factors(self._left[matrix.name].to(precision), self._right[matrix.name].to(precision))
