@@ -74,6 +74,22 @@ def test_losses__of_a_model_without_the_word__then_they_are_the_same(monkeypatch
     torch.testing.assert_close(answer_losses(taught, said), found)
 
 
+def test_capture__of_a_gradient_that_is_no_number_at_one_b__then_it_is_noticed() -> None:
+    taught = warmed()
+    matrices = lora_matrices(taught)
+    layer = next(matrix.module for matrix in reversed(matrices) if "lora_B" in matrix.name)
+
+    def spoil(_: object, __: object, output: torch.Tensor) -> None:
+        output.register_hook(lambda gradient: gradient * float("nan"))
+
+    with captured(matrices) as capture:
+        handle = layer.register_forward_hook(spoil)
+        answer_losses(taught, rows(2)).sum().backward()
+        handle.remove()
+        with pytest.raises(NotFinite, match="NaN or infinite"):
+            list(capture.factors())
+
+
 @settings(max_examples=6, deadline=None)
 @given(batch=st.sampled_from([1, 3, 4, 16]), seed=st.integers(0, 100))
 def test_scores__whatever_the_batches_and_the_order__then_they_are_the_same(
