@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from inspect import signature
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from oracle.attribution.errors import QueryTooLong, WrongAdapter
-from oracle.attribution.layers import Matrix, captured
+from oracle.attribution.layers import Matrix, Watch
 from oracle.attribution.records import Query
 
 
@@ -97,10 +98,12 @@ def gradients(
 ) -> dict[str, Tensor]:
     """By matrix: queries × short × long, of the loss of each answer.
 
-    The backward pass goes to the embedded tokens, past every matrix: the hooks see the factors, and no weight's
+    The backward pass goes to the embedded tokens, past every matrix: the hooks see what they need, and no weight's
     gradient is computed that nobody asked for.
     """
     begun: list[Tensor] = []
+    found: dict[str, Tensor] = {}
+    watch = Watch(matrices, {matrix.name: partial(found.__setitem__, matrix.name) for matrix in matrices}, precision)
 
     def begin(_: nn.Module, __: object, output: Tensor) -> Tensor:
         begun.append(output.detach().requires_grad_(True))
@@ -109,12 +112,12 @@ def gradients(
     width = max(len(query.tokens) for query in queries)
     handle = _embeddings(model).register_forward_hook(begin)
     try:
-        with torch.enable_grad(), plain_attention(model, width), captured(matrices) as capture:
+        with torch.enable_grad(), plain_attention(model, width), watch.passing():
             loss = answer_losses(model, queries).sum()
             torch.autograd.grad(loss, begun)
-            return {matrix.name: factors.gradients() for matrix, factors in capture.factors(precision)}
     finally:
         handle.remove()
+    return {matrix.name: found[matrix.name] for matrix in matrices}
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from oracle.attribution.errors import NotFinite, NothingRecorded, UnknownContributor
-from oracle.attribution.layers import Capture, Matrix, captured, lora_matrices
+from oracle.attribution.layers import Matrix, Take, Watch, lora_matrices
 from oracle.attribution.records import Plan, Window
 from oracle.attribution.scale import LongSide, drawn
 
@@ -80,9 +80,8 @@ class Recorder:
             self._open = _Open(window, self._matrices, len(self.contributors), len(self._owner_of))
         if step >= window.middle and not self._open.adapter:
             self._open.keep_adapter()
-        with captured(self._matrices) as capture:
+        with self._open.passing(torch.tensor(list(rows)), self._owner_of, divisor):
             yield
-            self._open.add(capture, torch.tensor(list(rows)), self._owner_of, divisor)
 
     def finish(self) -> Record:
         if self._open is not None:
@@ -137,6 +136,7 @@ class _Open:
         self.adapter: dict[str, Tensor] = {}
         self._rows = 0
         self._passes = torch.zeros(rows, dtype=torch.long)  # of each row: the signs of a second pass are others
+        self._watch = Watch(matrices, {matrix.name: self._taker(matrix) for matrix in matrices})
 
     def keep_adapter(self) -> None:
         for matrix in self._matrices:
@@ -144,18 +144,27 @@ class _Open:
             assert isinstance(weight, Tensor)
             self.adapter[matrix.name] = weight.detach().clone()
 
-    def add(self, capture: Capture, rows: Tensor, owner_of: Tensor, divisor: float) -> None:
-        owners = owner_of[rows].to(self._device)
+    @contextmanager
+    def passing(self, rows: Tensor, owner_of: Tensor, divisor: float) -> Iterator[None]:
+        """Around one pass of these rows."""
+        self._owners, self._divisor = owner_of[rows].to(self._device), divisor
         numbers = (rows + 1009 * self._passes[rows]).to(self._device)
-        signs = {short: drawn(short, numbers) for short in {matrix.shape[0] for matrix in self._matrices}}
+        self._signs = {short: drawn(short, numbers) for short in {matrix.shape[0] for matrix in self._matrices}}
+        with self._watch.passing():
+            yield
         self._passes[rows] += 1
-        for matrix, factors in capture.factors():
-            gradients = factors.gradients(divisor)
-            if gradients.shape[0] != len(rows):
-                raise NothingRecorded(f"{gradients.shape[0]} rows passed the model, and {len(rows)} were announced")
-            self._sums[matrix.name].index_add_(0, owners, gradients)
-            self._scales[matrix.name].add(gradients, signs[matrix.shape[0]])
         self._rows += len(rows)
+
+    def _taker(self, matrix: Matrix) -> Take:
+        sums, scale, short = self._sums[matrix.name], self._scales[matrix.name], matrix.shape[0]
+
+        def take(gradients: Tensor) -> None:
+            if len(gradients) != len(self._owners):
+                raise NothingRecorded(f"{len(gradients)} rows passed the model, and {len(self._owners)} were announced")
+            sums.index_add_(0, self._owners, gradients, alpha=self._divisor)
+            scale.add(gradients, self._signs[short], self._divisor)
+
+        return take
 
     def state(self) -> dict[str, Tensor]:
         kept = {f"sums.{name}": value.clone() for name, value in self._sums.items()}

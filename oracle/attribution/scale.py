@@ -32,11 +32,12 @@ class LongSide:
         self.count = 0
         self._short = short
 
-    def add(self, gradients: Tensor, signs: Tensor) -> None:
-        """examples × short × long, and what `drawn` gives for the rows: the same for all matrices of one rank."""
+    def add(self, gradients: Tensor, signs: Tensor, times: float = 1.0) -> None:
+        """examples × short × long, of which each is so many times as large; and what `drawn` gives for the rows: the
+        same for all matrices of one rank."""
         lines = gradients if self._short <= SIGNS else torch.bmm(signs, gradients)
-        flat = lines.reshape(-1, gradients.shape[2])
-        self.covariance.addmm_(flat.T, flat)
+        flat = lines.view(-1, gradients.shape[2])
+        self.covariance.addmm_(flat.T, flat, alpha=times * times)
         self.count += gradients.shape[0]
 
     def scaled(self, sums: Tensor, damping: float) -> Tensor:

@@ -14,10 +14,10 @@ from fixtures.attribution import digest, index_of, model, plan, recorded, rows
 from oracle.attribution import queries
 from oracle.attribution.errors import NotFinite, NothingRecorded, QueryTooLong, UnknownContributor, WrongAdapter
 from oracle.attribution.index import Index, write_index
-from oracle.attribution.layers import captured, lora_matrices
+from oracle.attribution.layers import Matrix, Watch, lora_matrices
 from oracle.attribution.queries import answer_losses, gradients
 from oracle.attribution.recorder import Recorder
-from oracle.attribution.records import Query, plan_for
+from oracle.attribution.records import Plan, Query, Window, plan_for
 from oracle.attribution.scoring import score
 
 STILL = 0.0  # a rate at which the model does not move: every batching sees the same weights
@@ -30,6 +30,10 @@ def warmed() -> object:
     for matrix in lora_matrices(taught):
         torch.nn.init.normal_(matrix.module.weight, std=0.3)  # type: ignore[arg-type]
     return taught
+
+
+def watch(matrices: list[Matrix]) -> Watch:
+    return Watch(matrices, {matrix.name: lambda gradients: None for matrix in matrices})
 
 
 def close(found: torch.Tensor, wanted: torch.Tensor, share: float = 1e-3) -> None:
@@ -74,7 +78,7 @@ def test_losses__of_a_model_without_the_word__then_they_are_the_same(monkeypatch
     torch.testing.assert_close(answer_losses(taught, said), found)
 
 
-def test_capture__of_a_gradient_that_is_no_number_at_one_b__then_it_is_noticed() -> None:
+def test_watch__of_a_gradient_that_is_no_number_at_one_b__then_it_is_noticed() -> None:
     taught = warmed()
     matrices = lora_matrices(taught)
     layer = next(matrix.module for matrix in reversed(matrices) if "lora_B" in matrix.name)
@@ -82,12 +86,10 @@ def test_capture__of_a_gradient_that_is_no_number_at_one_b__then_it_is_noticed()
     def spoil(_: object, __: object, output: torch.Tensor) -> None:
         output.register_hook(lambda gradient: gradient * float("nan"))
 
-    with captured(matrices) as capture:
-        handle = layer.register_forward_hook(spoil)
+    handle = layer.register_forward_hook(spoil)
+    with pytest.raises(NotFinite, match="NaN or infinite"), watch(matrices).passing():
         answer_losses(taught, rows(2)).sum().backward()
-        handle.remove()
-        with pytest.raises(NotFinite, match="NaN or infinite"):
-            list(capture.factors())
+    handle.remove()
 
 
 @settings(max_examples=6, deadline=None)
@@ -180,10 +182,45 @@ def test_recorder__when_nothing_was_differentiated__then_it_stops() -> None:
         pass
 
 
-def test_capture__when_the_pass_is_over__then_the_hooks_are_gone() -> None:
+def test_recorder__when_other_rows_pass_than_were_announced__then_it_stops() -> None:
+    taught = model()
+    recorder = Recorder(taught, plan(16), ["a"] * 16)
+    with pytest.raises(NothingRecorded, match=r"2 rows .* 3 were announced"), recorder.step(4, [0, 1, 2], 1.0):
+        answer_losses(taught, rows(2)).sum().backward()
+
+
+def test_recorder__when_two_passes_are_announced_as_one__then_it_stops() -> None:
+    taught = model()
+    recorder = Recorder(taught, plan(16), ["a"] * 16)
+    with pytest.raises(NothingRecorded, match="two passes reached"), recorder.step(4, [0, 1], 1.0):
+        sum(answer_losses(taught, rows(2)).sum() for _ in range(2)).backward()
+
+
+def test_recorder__of_a_pass_that_is_differentiated_twice__then_no_graph_hangs_on_its_sums() -> None:
+    taught = warmed()
+    recorder = Recorder(taught, Plan((Window(0, 0, 1.0),)), ["a"] * 2)
+    with recorder.step(0, range(2), 1.0):
+        answer_losses(taught, rows(2)).sum().backward(create_graph=True)
+    assert not any(sums.requires_grad for sums in recorder.finish().checkpoints[0].sums.values())
+
+
+def test_recorder__of_a_pass_in_bfloat16__then_its_sums_are_taken_in_float32() -> None:
+    taught, said = warmed(), rows(4)
+    found = []
+    for half in (False, True):
+        recorder = Recorder(taught, Plan((Window(0, 0, 1.0),)), ["a"] * 4)
+        with recorder.step(0, range(4), 1.0), torch.autocast("cpu", torch.bfloat16, enabled=half):
+            answer_losses(taught, said).sum().backward()
+        found.append(recorder.finish().checkpoints[0].sums)
+    for name, sums in found[0].items():
+        assert found[1][name].dtype == torch.float32
+        close(found[1][name], sums, 0.2)  # the pass itself is that much rounder
+
+
+def test_watch__when_the_pass_is_over__then_the_hooks_are_gone() -> None:
     taught = model()
     matrices = lora_matrices(taught)
-    with pytest.raises(RuntimeError), captured(matrices):
+    with pytest.raises(RuntimeError), watch(matrices).passing():
         raise RuntimeError
     assert not any(matrix.module._forward_hooks for matrix in matrices)
 
