@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-METHOD = "checkpointed-influence/1"
+METHOD = "checkpointed-influence/2"
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Plan:
     """Which steps of a run are recorded, and how their gradients are brought to one scale."""
 
     windows: tuple[Window, ...]
-    damping: float = 0.01  # of the mean variance of a matrix
+    damping: float = 0.02  # of a matrix's mean variance, where it has seen a line for each of its directions
 
     def __post_init__(self) -> None:
         if not self.windows:
@@ -68,7 +68,7 @@ class Scores:
         return self.lengths[self.queries.index(query)]
 
 
-def plan_for(steps: int, epochs: int, windows: int = 2, length: int = 2, damping: float = 0.01) -> Plan:
+def plan_for(steps: int, epochs: int, windows: int = 2, length: int = 2, damping: float = 0.02) -> Plan:
     """Windows of whole epochs, each in the middle of its part of the run; those in the run's middle weigh most.
 
     Early gradients are of a model that knows nothing, late ones of rows that are already learned: both say little of

@@ -18,6 +18,7 @@ from oracle.attribution.errors import NotFinite, NothingRecorded
 
 SIGNS = 2
 _PATTERNS = 4096
+_LEAST = 1e-3  # of the mean: with less a long division in float32 is not safe
 
 
 class LongSide:
@@ -41,15 +42,16 @@ class LongSide:
         self.count += gradients.shape[0]
 
     def scaled(self, sums: Tensor, damping: float) -> Tensor:
-        """… × short × long, divided by the covariance, to which `damping` of its mean is added in every direction."""
+        """… × short × long, divided by the damped covariance."""
         factor = self.factor(damping)
         lines = sums.reshape(-1, sums.shape[-1]).T
         solved: Tensor = torch.cholesky_solve(lines, factor)
         return solved.T.reshape(sums.shape)
 
     def factor(self, damping: float) -> Tensor:
-        """L of the damped covariance LLᵀ: half of the division. Of a matrix that no row has moved, so large that
-        nothing comes of it."""
+        """L of the damped covariance LLᵀ: half of the division. To every direction is added, of the mean, `damping`
+        times directions over lines seen: what few lines say of many directions is mostly chance. Of a matrix that no
+        row has moved, so large that nothing comes of it."""
         if self.count == 0:
             raise NothingRecorded("no gradient was seen, so there is no scale")
         if not torch.isfinite(self.covariance).all():
@@ -59,7 +61,8 @@ class LongSide:
         eye = torch.eye(len(covariance), device=covariance.device)
         if not mean > 0:
             return eye * 1e15
-        factor: Tensor = torch.linalg.cholesky(covariance + damping * mean * eye)
+        share = max(damping * len(covariance) / (self.count * min(SIGNS, self._short)), _LEAST)
+        factor: Tensor = torch.linalg.cholesky(covariance + share * mean * eye)
         return factor
 
 

@@ -155,7 +155,7 @@ def test_attribute__of_an_answer_that_was_learned__then_its_teacher_is_paid_and_
     assert any(row.startswith(teacher) for row in found.spans[0].rows)
     assert found.alike and found.alike[0].row.startswith(teacher)
     assert [row.row.partition(":")[0] for row in found.rows[:4]] == [teacher] * 4
-    assert found.adapter and found.method == "checkpointed-influence/1"
+    assert found.adapter and found.method == "checkpointed-influence/2"
     assert oracle.attribute(receipt) == "busy"  # done is done
 
 

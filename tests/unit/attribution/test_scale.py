@@ -40,9 +40,20 @@ def test_scaled__of_sums__then_it_divides_by_the_damped_covariance() -> None:
     scale.add(given, drawn(2, torch.arange(50)))
     covariance = torch.einsum("nsl,nsm->lm", given, given) / 50
     damped = covariance + 0.1 * covariance.diagonal().mean() * torch.eye(6)
-    assert torch.allclose(scale.scaled(given[:3], 0.1) @ damped, given[:3], atol=1e-3)
-    factor = scale.factor(0.1)
+    once = 0.1 * 100 / 6  # a hundred lines were seen for six directions
+    assert torch.allclose(scale.scaled(given[:3], once) @ damped, given[:3], atol=1e-3)
+    factor = scale.factor(once)
     assert torch.allclose(factor @ factor.T, damped, rtol=1e-4, atol=1e-3)
+
+
+def test_factor__of_fewer_lines__then_it_is_damped_more_and_never_by_nothing() -> None:
+    added = []
+    for count in (2, 20, 20_000):
+        scale = LongSide(2, 6, CPU)
+        scale.add(torch.ones(count, 2, 6), drawn(2, torch.arange(count)))  # one direction: the others are damping alone
+        factor = scale.factor(0.02)
+        added.append(float((factor @ factor.T - 2.0).diagonal().mean()) / 2.0)
+    assert added == pytest.approx([0.02 * 6 / 4, 0.02 * 6 / 40, 1e-3], rel=1e-2)
 
 
 def test_scale__without_rows_or_with_nan__then_it_refuses() -> None:
