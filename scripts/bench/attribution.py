@@ -27,6 +27,7 @@ from typing import Any
 
 import torch
 
+sys.path.insert(0, str(Path(__file__).parents[2]))  # in the environment of other libraries the oracle is not installed
 sys.path.insert(0, str(Path(__file__).parent))
 
 from attribution_jobs import attackers, baselines, cost, engine, evidence, figures, many, peers
