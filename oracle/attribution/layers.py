@@ -8,7 +8,7 @@ is zero.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from oracle.attribution.errors import NoLoraLayers, NotFinite, NothingRecorded
 
-Take = Callable[[Tensor], None]  # one matrix's gradients of one pass: examples × short × long
+Take = Callable[["Matrix", Tensor], None]  # a matrix and its gradients in one pass: examples × short × long
 Hook = Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]
 
 
@@ -55,29 +55,28 @@ def _plain(name: str) -> str:
     return name.removeprefix("base_model.model.")
 
 
-class Watch:
-    """Hands on every matrix's gradients, example by example, as backward passes come to them."""
+@contextmanager
+def watched(matrices: Sequence[Matrix], take: Take, precision: torch.dtype = torch.float32) -> Iterator[None]:
+    """Around one forward and one backward pass: `take` is given every matrix's gradients as the backward pass comes to
+    them. Hooks are there only as long as the block."""
+    watch = _Watch(take, precision)
+    handles = [matrix.module.register_forward_hook(watch.hook(matrix)) for matrix in matrices]
+    try:
+        yield
+        watch.check(matrices)
+    finally:
+        for handle in handles:
+            handle.remove()
 
-    def __init__(
-        self, matrices: Sequence[Matrix], takers: Mapping[str, Take], precision: torch.dtype = torch.float32
-    ) -> None:
-        self._matrices, self._precision = matrices, precision
+
+class _Watch:
+    """One pass. What outlives it does not know it, so that nothing of it waits for the garbage collector."""
+
+    def __init__(self, take: Take, precision: torch.dtype) -> None:
+        self._take, self._precision = take, precision
         self._reached: dict[str, Tensor] = {}
-        self._hooks = [self._hook(matrix, takers[matrix.name]) for matrix in matrices]
 
-    @contextmanager
-    def passing(self) -> Iterator[None]:
-        """Around one forward and one backward pass. Hooks are there only as long as the block."""
-        handles = [matrix.module.register_forward_hook(hook) for matrix, hook in zip(self._matrices, self._hooks)]
-        try:
-            yield
-            self._check()
-        finally:
-            for handle in handles:
-                handle.remove()
-            self._reached.clear()
-
-    def _hook(self, matrix: Matrix, take: Take) -> Hook:
+    def hook(self, matrix: Matrix) -> Hook:
         wide = matrix.rows <= matrix.columns
 
         def forward(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -86,7 +85,7 @@ class Watch:
             def backward(left: Tensor) -> None:
                 short, long = (left, right) if wide else (right, left)
                 self._arrived(matrix, short)
-                take(self._products(short, long))
+                self._take(matrix, self._products(short, long))
 
             if output.requires_grad:
                 output.register_hook(backward)  # type: ignore[no-untyped-call]
@@ -109,8 +108,9 @@ class Watch:
                 return torch.bmm(short.to(precision).transpose(1, 2), long.to(precision))
         return torch.bmm(short.transpose(1, 2), long)
 
-    def _check(self) -> None:
-        for matrix in self._matrices:
+    def check(self, matrices: Sequence[Matrix]) -> None:
+        """Every matrix was reached, by numbers."""
+        for matrix in matrices:
             if matrix.name not in self._reached:
                 raise NotFinite(
                     f"no gradient reached {matrix.name}: run forward and backward inside the block, "

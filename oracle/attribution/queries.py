@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from inspect import signature
 from typing import Any
 
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from oracle.attribution.errors import QueryTooLong, WrongAdapter
-from oracle.attribution.layers import Matrix, Watch
+from oracle.attribution.layers import Matrix, watched
 from oracle.attribution.records import Query
 
 
@@ -103,7 +102,9 @@ def gradients(
     """
     begun: list[Tensor] = []
     found: dict[str, Tensor] = {}
-    watch = Watch(matrices, {matrix.name: partial(found.__setitem__, matrix.name) for matrix in matrices}, precision)
+
+    def keep(matrix: Matrix, gradients: Tensor) -> None:
+        found[matrix.name] = gradients
 
     def begin(_: nn.Module, __: object, output: Tensor) -> Tensor:
         begun.append(output.detach().requires_grad_(True))
@@ -112,7 +113,7 @@ def gradients(
     width = max(len(query.tokens) for query in queries)
     handle = _embeddings(model).register_forward_hook(begin)
     try:
-        with torch.enable_grad(), plain_attention(model, width), watch.passing():
+        with torch.enable_grad(), plain_attention(model, width), watched(matrices, keep, precision):
             loss = answer_losses(model, queries).sum()
             torch.autograd.grad(loss, begun)
     finally:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from oracle.attribution.errors import NotFinite, NothingRecorded, UnknownContributor
-from oracle.attribution.layers import Matrix, Take, Watch, lora_matrices
+from oracle.attribution.layers import Matrix, lora_matrices, watched
 from oracle.attribution.records import Plan, Window
 from oracle.attribution.scale import LongSide, drawn
 
@@ -136,7 +136,6 @@ class _Open:
         self.adapter: dict[str, Tensor] = {}
         self._rows = 0
         self._passes = torch.zeros(rows, dtype=torch.long)  # of each row: the signs of a second pass are others
-        self._watch = Watch(matrices, {matrix.name: self._taker(matrix) for matrix in matrices})
 
     def keep_adapter(self) -> None:
         for matrix in self._matrices:
@@ -147,24 +146,20 @@ class _Open:
     @contextmanager
     def passing(self, rows: Tensor, owner_of: Tensor, divisor: float) -> Iterator[None]:
         """Around one pass of these rows."""
-        self._owners, self._divisor = owner_of[rows].to(self._device), divisor
+        owners = owner_of[rows].to(self._device)
         numbers = (rows + 1009 * self._passes[rows]).to(self._device)
-        self._signs = {short: drawn(short, numbers) for short in {matrix.shape[0] for matrix in self._matrices}}
-        with self._watch.passing():
+        signs = {short: drawn(short, numbers) for short in {matrix.shape[0] for matrix in self._matrices}}
+
+        def take(matrix: Matrix, gradients: Tensor) -> None:
+            if len(gradients) != len(rows):
+                raise NothingRecorded(f"{len(gradients)} rows passed the model, and {len(rows)} were announced")
+            self._sums[matrix.name].index_add_(0, owners, gradients, alpha=divisor)
+            self._scales[matrix.name].add(gradients, signs[matrix.shape[0]], divisor)
+
+        with watched(self._matrices, take):
             yield
         self._passes[rows] += 1
         self._rows += len(rows)
-
-    def _taker(self, matrix: Matrix) -> Take:
-        sums, scale, short = self._sums[matrix.name], self._scales[matrix.name], matrix.shape[0]
-
-        def take(gradients: Tensor) -> None:
-            if len(gradients) != len(self._owners):
-                raise NothingRecorded(f"{len(gradients)} rows passed the model, and {len(self._owners)} were announced")
-            sums.index_add_(0, self._owners, gradients, alpha=self._divisor)
-            scale.add(gradients, self._signs[short], self._divisor)
-
-        return take
 
     def state(self) -> dict[str, Tensor]:
         kept = {f"sums.{name}": value.clone() for name, value in self._sums.items()}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from fixtures.attribution import digest, index_of, model, plan, recorded, rows
 from oracle.attribution import queries
 from oracle.attribution.errors import NotFinite, NothingRecorded, QueryTooLong, UnknownContributor, WrongAdapter
 from oracle.attribution.index import Index, write_index
-from oracle.attribution.layers import Matrix, Watch, lora_matrices
+from oracle.attribution.layers import Matrix, lora_matrices, watched
 from oracle.attribution.queries import answer_losses, gradients
 from oracle.attribution.recorder import Recorder
 from oracle.attribution.records import Plan, Query, Window, plan_for
@@ -32,8 +34,8 @@ def warmed() -> object:
     return taught
 
 
-def watch(matrices: list[Matrix]) -> Watch:
-    return Watch(matrices, {matrix.name: lambda gradients: None for matrix in matrices})
+def nothing(matrix: Matrix, gradients: torch.Tensor) -> None:
+    pass
 
 
 def close(found: torch.Tensor, wanted: torch.Tensor, share: float = 1e-3) -> None:
@@ -78,7 +80,7 @@ def test_losses__of_a_model_without_the_word__then_they_are_the_same(monkeypatch
     torch.testing.assert_close(answer_losses(taught, said), found)
 
 
-def test_watch__of_a_gradient_that_is_no_number_at_one_b__then_it_is_noticed() -> None:
+def test_watched__of_a_gradient_that_is_no_number_at_one_b__then_it_is_noticed() -> None:
     taught = warmed()
     matrices = lora_matrices(taught)
     layer = next(matrix.module for matrix in reversed(matrices) if "lora_B" in matrix.name)
@@ -87,7 +89,7 @@ def test_watch__of_a_gradient_that_is_no_number_at_one_b__then_it_is_noticed() -
         output.register_hook(lambda gradient: gradient * float("nan"))
 
     handle = layer.register_forward_hook(spoil)
-    with pytest.raises(NotFinite, match="NaN or infinite"), watch(matrices).passing():
+    with pytest.raises(NotFinite, match="NaN or infinite"), watched(matrices, nothing):
         answer_losses(taught, rows(2)).sum().backward()
     handle.remove()
 
@@ -196,6 +198,22 @@ def test_recorder__when_two_passes_are_announced_as_one__then_it_stops() -> None
         sum(answer_losses(taught, rows(2)).sum() for _ in range(2)).backward()
 
 
+def test_recorder__of_a_window_that_is_over__then_nothing_of_it_waits_for_the_collector() -> None:
+    taught = warmed()
+    recorder = Recorder(taught, Plan((Window(0, 0, 1.0), Window(1, 1, 1.0))), ["a"] * 2)
+    with recorder.step(0, range(2), 1.0):
+        answer_losses(taught, rows(2)).sum().backward()
+    assert recorder._open is not None
+    over = weakref.ref(recorder._open)
+    gc.disable()  # it would hide a circle, and a circle keeps covariances until it comes by
+    try:
+        with recorder.step(1, range(2), 1.0):
+            answer_losses(taught, rows(2)).sum().backward()
+        assert over() is None
+    finally:
+        gc.enable()
+
+
 def test_recorder__of_a_pass_that_is_differentiated_twice__then_no_graph_hangs_on_its_sums() -> None:
     taught = warmed()
     recorder = Recorder(taught, Plan((Window(0, 0, 1.0),)), ["a"] * 2)
@@ -217,10 +235,10 @@ def test_recorder__of_a_pass_in_bfloat16__then_its_sums_are_taken_in_float32() -
         close(found[1][name], sums, 0.2)  # the pass itself is that much rounder
 
 
-def test_watch__when_the_pass_is_over__then_the_hooks_are_gone() -> None:
+def test_watched__when_the_pass_is_over__then_the_hooks_are_gone() -> None:
     taught = model()
     matrices = lora_matrices(taught)
-    with pytest.raises(RuntimeError), watch(matrices).passing():
+    with pytest.raises(RuntimeError), watched(matrices, nothing):
         raise RuntimeError
     assert not any(matrix.module._forward_hooks for matrix in matrices)
 
