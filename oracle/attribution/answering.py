@@ -78,12 +78,12 @@ class Attributable:
                 name = answer.query.id
                 found[name] = join(
                     scores.of(name), scores.length(name), raised[name], self.limits, self.holdings,
-                    self._evidence(answer, rows), adapter=self.digest, accuracy=self.accuracy,
+                    self._evidence(answer, rows), adapter=self.digest, accuracy=self.accuracy, method=self.index.method,
                 )  # fmt: skip
         return [found.get(a.query.id) or self.abstain(reasons[a.query.id]) for a in answers]
 
     def abstain(self, why: str) -> Result:
-        return abstain(why, self.digest, self.accuracy)
+        return replace(abstain(why, self.digest, self.accuracy), method=self.index.method)
 
     def _refused(self, answer: Answer) -> str | None:
         if self.limits is None:

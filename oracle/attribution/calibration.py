@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oracle.attribution.errors import AttributionError, NotFinite
-from oracle.attribution.records import METHOD, Scores
+from oracle.attribution.records import Scores
 from oracle.attribution.shares import Limits, strength_of
 
 Array = NDArray[np.float64]
@@ -187,7 +187,7 @@ def accuracy(scores: Scores, work: Sequence[Counterfactual], values: Array, limi
         agreement = float(np.mean([_correlation(_ranks(one[:, q]), _ranks(other[:, q])) for q in queries]))
     smooth = agreement >= SMOOTH_ENOUGH
     return Accuracy(
-        METHOD,
+        scores.method,
         _figure(ranks),
         _figure(leaving),
         _figure(apart),

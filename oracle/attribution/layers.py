@@ -2,8 +2,8 @@
 
 A LoRA layer is two linear maps, A then B. For each of them an example's gradient is the sum over its tokens of
 (gradient at the output) ⊗ (input): two factors that the backward pass has at hand anyway. Their product is taken as the
-pass comes by, while both are in the processor's cache, and neither of them is kept. Padding adds nothing: its gradient
-is zero.
+pass comes by, while both are in the processor's cache, and neither is kept unless it is as short as the rank. Padding adds
+nothing: its gradient is zero.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ def watched(matrices: Sequence[Matrix], take: Take, precision: torch.dtype = tor
         yield
         watch.check(matrices)
     finally:
+        watch.over = True
         for handle in handles:
             handle.remove()
 
@@ -74,7 +75,8 @@ class _Watch:
 
     def __init__(self, take: Take, precision: torch.dtype) -> None:
         self._take, self._precision = take, precision
-        self._reached: dict[str, Tensor] = {}
+        self._reached: dict[str, Tensor | None] = {}
+        self.over = False
 
     def hook(self, matrix: Matrix) -> Hook:
         wide = matrix.rows <= matrix.columns
@@ -83,16 +85,17 @@ class _Watch:
             right = inputs[0].detach()
 
             def backward(left: Tensor) -> None:
-                short, long = (left, right) if wide else (right, left)
-                self._arrived(matrix, short)
-                self._take(matrix, self._products(short, long))
+                if not self.over:
+                    # What is not finite at B comes through it to A, where the gradient is as short as the rank.
+                    self._arrived(matrix, left.detach() if wide else None)
+                    self._take(matrix, self._products(left, right) if wide else self._products(right, left))
 
             if output.requires_grad:
                 output.register_hook(backward)  # type: ignore[no-untyped-call]
 
         return forward
 
-    def _arrived(self, matrix: Matrix, short: Tensor) -> None:
+    def _arrived(self, matrix: Matrix, short: Tensor | None) -> None:
         if matrix.name in self._reached:
             raise NothingRecorded(f"two passes reached {matrix.name}: announce each of them by itself")
         self._reached[matrix.name] = short
@@ -112,12 +115,9 @@ class _Watch:
         """Every matrix was reached, by numbers."""
         for matrix in matrices:
             if matrix.name not in self._reached:
-                raise NotFinite(
-                    f"no gradient reached {matrix.name}: run forward and backward inside the block, "
-                    "without gradient checkpointing"
-                )
-        # What is not finite at B comes through it to A, where the gradient is as short as the rank.
-        sums = torch.stack([short.sum(dtype=torch.float32) for short in self._reached.values()])
+                raise NotFinite(f"no gradient reached {matrix.name}: run forward and backward inside the block")
+        short = {name: left for name, left in self._reached.items() if left is not None}
+        sums = torch.stack([left.sum(dtype=torch.float32) for left in short.values()])
         for place in (~torch.isfinite(sums)).nonzero()[:, 0].tolist():
-            name = list(self._reached)[place]
+            name = list(short)[place]
             raise NotFinite(f"the gradient at {name} is NaN or infinite: lower the rate, or look at the batch")

@@ -10,6 +10,7 @@ record = recorder.finish()
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,7 +65,8 @@ class Recorder:
 
     @contextmanager
     def step(self, step: int, rows: Sequence[int], divisor: float) -> Iterator[None]:
-        """Around one forward and backward pass over these rows, in this order."""
+        """Around one forward and backward pass over these rows, in this order. Where it fails, rows pass again in the
+        same step, in whatever company: what of them is in the sums already is not added twice."""
         window = next((window for window in self._plan.windows if window.first <= step <= window.last), None)
         if self._open is not None and (window is None or window != self._open.window):
             self._close()
@@ -80,7 +82,7 @@ class Recorder:
             self._open = _Open(window, self._matrices, len(self.contributors), len(self._owner_of))
         if step >= window.middle and not self._open.adapter:
             self._open.keep_adapter()
-        with self._open.passing(torch.tensor(list(rows)), self._owner_of, divisor):
+        with self._open.passing(step, rows, self._owner_of, divisor):
             yield
 
     def finish(self) -> Record:
@@ -96,7 +98,7 @@ class Recorder:
 
     def state(self) -> dict[str, Tensor]:
         """All that was seen so far, so that a run that is stopped can go on elsewhere."""
-        kept: dict[str, Tensor] = {}
+        kept = {"damping": torch.tensor(self._plan.damping)}
         for number, checkpoint in enumerate(self._done):
             kept[f"done.{number}.rows"] = torch.tensor(checkpoint.rows)
             for kind, values in (("adapter", checkpoint.adapter), ("sums", checkpoint.sums)):
@@ -108,6 +110,9 @@ class Recorder:
 
     def resume(self, state: Mapping[str, Tensor]) -> None:
         """Takes up what `state` gave, with the same plan and owners."""
+        damping = state.get("damping")
+        if damping is None or float(damping) != float(torch.tensor(self._plan.damping)):
+            raise NothingRecorded("the run was begun by another version of attribution: begin it anew")
         self._done, self._open = [], None
         while f"done.{len(self._done)}.rows" in state:
             prefix = f"done.{len(self._done)}."
@@ -136,6 +141,8 @@ class _Open:
         self.adapter: dict[str, Tensor] = {}
         self._rows = 0
         self._passes = torch.zeros(rows, dtype=torch.long)  # of each row: the signs of a second pass are others
+        self._step = -1
+        self._owed: dict[str, Counter[int]] = {}  # by matrix: rows of a pass that failed after they were added
 
     def keep_adapter(self) -> None:
         for matrix in self._matrices:
@@ -144,24 +151,48 @@ class _Open:
             self.adapter[matrix.name] = weight.detach().clone()
 
     @contextmanager
-    def passing(self, rows: Tensor, owner_of: Tensor, divisor: float) -> Iterator[None]:
+    def passing(self, step: int, rows: Sequence[int], owner_of: Tensor, divisor: float) -> Iterator[None]:
         """Around one pass of these rows."""
-        owners = owner_of[rows].to(self._device)
-        numbers = (rows + 1009 * self._passes[rows]).to(self._device)
+        if step != self._step:
+            self._check_whole()
+        self._step, places = step, torch.tensor(list(rows))
+        owners = owner_of[places].to(self._device)
+        numbers = (places + 1009 * self._passes[places]).to(self._device)
         signs = {short: drawn(short, numbers) for short in {matrix.shape[0] for matrix in self._matrices}}
+        added: dict[str, Sequence[int]] = {}
 
         def take(matrix: Matrix, gradients: Tensor) -> None:
             if len(gradients) != len(rows):
                 raise NothingRecorded(f"{len(gradients)} rows passed the model, and {len(rows)} were announced")
-            self._sums[matrix.name].index_add_(0, owners, gradients, alpha=divisor)
-            self._scales[matrix.name].add(gradients, signs[matrix.shape[0]], divisor)
+            name, of, by, new = matrix.name, owners, signs[matrix.shape[0]], rows
+            if owed := self._owed.get(name):
+                fresh = [i for i, row in enumerate(rows) if not owed[row]]
+                gradients, of, by, new = gradients[fresh], of[fresh], by[fresh], [rows[i] for i in fresh]
+            self._scales[name].add(gradients, by, divisor)
+            self._sums[name].index_add_(0, of, gradients, alpha=divisor)
+            added[name] = new
 
-        with watched(self._matrices, take):
-            yield
-        self._passes[rows] += 1
+        try:
+            with watched(self._matrices, take):
+                yield
+        except BaseException:
+            for name, new in added.items():
+                self._owed.setdefault(name, Counter()).update(new)
+            raise
+        self._owed = {name: left for name, owed in self._owed.items() if (left := owed - Counter(rows))}
+        self._passes[places] += 1
         self._rows += len(rows)
 
+    def _check_whole(self) -> None:
+        if self._owed:
+            rows = sorted(set().union(*self._owed.values()))
+            raise NothingRecorded(
+                f"a pass of step {self._step} failed and its rows did not pass again ({rows[:5]} among them): "
+                "the window's sums hold a part of them"
+            )
+
     def state(self) -> dict[str, Tensor]:
+        self._check_whole()
         kept = {f"sums.{name}": value.clone() for name, value in self._sums.items()}
         kept |= {f"adapter.{name}": value for name, value in self.adapter.items()}
         for name, scale in self._scales.items():
@@ -179,6 +210,7 @@ class _Open:
             scale.count = int(state[f"count.{name}"])
 
     def checkpoint(self, damping: float) -> Checkpoint:
+        self._check_whole()
         if not self.adapter:
             self.keep_adapter()
         sums = {}

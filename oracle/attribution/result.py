@@ -167,6 +167,7 @@ def join(
     *,
     adapter: str = "",
     accuracy: Mapping[str, Any] | None = None,
+    method: str = METHOD,
 ) -> Result:
     """Of one answer. `scores` are those of the index's names, whose credit `holdings` knows; the rule is asked by
     account, so that many contributions of one account are one."""
@@ -195,6 +196,7 @@ def join(
         passes=evidence.used.passes if evidence.used else 0,
         adapter=adapter,
         accuracy=accuracy,
+        method=method,
     )
 
 

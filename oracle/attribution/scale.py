@@ -18,7 +18,7 @@ from oracle.attribution.errors import NotFinite, NothingRecorded
 
 SIGNS = 2
 _PATTERNS = 4096
-_LEAST = 1e-3  # of the mean: with less a long division in float32 is not safe
+_LEAST = 1e-3  # of the mean: less is no better, and a long matrix's division would lose float32's last thousandth
 
 
 class LongSide:

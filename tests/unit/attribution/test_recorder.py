@@ -198,6 +198,76 @@ def test_recorder__when_two_passes_are_announced_as_one__then_it_stops() -> None
         sum(answer_losses(taught, rows(2)).sum() for _ in range(2)).backward()
 
 
+def out_of_memory(taught: object, times: int) -> None:
+    """The next backward passes fail half-way, when the upper layers' rows are in the sums already."""
+    layer = next(matrix.module for matrix in lora_matrices(taught) if "layers.0.mlp.up_proj.lora_A" in matrix.name)  # type: ignore[arg-type]
+    left = [times]
+
+    def fail(gradient: torch.Tensor) -> None:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise RuntimeError("out of memory")
+
+    layer.register_forward_hook(lambda _, __, output: output.register_hook(fail) and None)
+
+
+def test_recorder__when_a_pass_fails_and_its_rows_pass_again_in_halves__then_each_counts_once() -> None:
+    said = rows(8)
+    found = []
+    for failing in (False, True):
+        taught = warmed()
+        recorder = Recorder(taught, Plan((Window(0, 1, 1.0),)), ["a", "b"] * 4)
+        pieces = [[0, 1, 2, 3], [0, 1], [2, 3], [2], [3]] if failing else [[0, 1, 2, 3]]
+        if failing:
+            out_of_memory(taught, 1)
+        for number, piece in enumerate(pieces):
+            if number == 2:
+                out_of_memory(taught, 1)
+            try:
+                with recorder.step(0, piece, 1.0):
+                    answer_losses(taught, [said[i] for i in piece]).sum().backward()
+            except RuntimeError:
+                assert number in (0, 2)
+        with recorder.step(1, range(8), 1.0):
+            answer_losses(taught, said).sum().backward()
+        found.append(recorder.finish().checkpoints[0])
+    assert found[0].rows == found[1].rows == 12
+    for name, sums in found[0].sums.items():
+        close(found[1].sums[name], sums, 1e-4)
+
+
+def test_recorder__when_rows_of_a_failed_pass_do_not_pass_again__then_it_says_so() -> None:
+    taught, said = warmed(), rows(4)
+    recorder = Recorder(taught, Plan((Window(0, 1, 1.0),)), ["a"] * 4)
+    out_of_memory(taught, 1)
+    with pytest.raises(RuntimeError, match="out of memory"), recorder.step(0, range(4), 1.0):
+        answer_losses(taught, said).sum().backward()
+    for goes_on in (recorder.finish, recorder.state, recorder.step(1, [0], 1.0).__enter__):
+        with pytest.raises(NothingRecorded, match="a pass of step 0 failed and its rows did not pass again"):
+            goes_on()
+
+
+def test_recorder__of_a_second_backward_after_its_pass__then_it_does_not_count() -> None:
+    taught, said = warmed(), rows(4)
+    recorder = Recorder(taught, Plan((Window(0, 0, 1.0),)), ["a"] * 4)
+    with recorder.step(0, range(4), 1.0):
+        loss = answer_losses(taught, said).sum()
+        loss.backward(retain_graph=True)
+    before = recorder.state()
+    loss.backward()
+    for name, value in recorder.state().items():
+        assert torch.equal(value, before[name])
+
+
+def test_recorder__when_a_run_goes_on_that_was_begun_with_other_damping__then_it_is_refused() -> None:
+    begun = Recorder(model(), plan(16), ["a"] * 16)
+    other = Recorder(model(), plan(16, damping=0.5), ["a"] * 16)
+    with pytest.raises(NothingRecorded, match="begun by another version"):
+        other.resume(begun.state())
+    with pytest.raises(NothingRecorded, match="begun by another version"):
+        other.resume({})
+
+
 def test_recorder__of_a_window_that_is_over__then_nothing_of_it_waits_for_the_collector() -> None:
     taught = warmed()
     recorder = Recorder(taught, Plan((Window(0, 0, 1.0), Window(1, 1, 1.0))), ["a"] * 2)
