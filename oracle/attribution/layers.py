@@ -2,7 +2,7 @@
 
 A LoRA layer is two linear maps, A then B. For each of them an example's gradient is the sum over its tokens of
 (gradient at the output) ⊗ (input): two factors that the backward pass has at hand anyway. Their product is taken as the
-pass comes by, while both are in the processor's cache, and neither is kept unless it is as short as the rank. Padding adds
+pass comes by, while both are in the processor's cache, and neither is kept that is longer than the rank. Padding adds
 nothing: its gradient is zero.
 """
 
