@@ -112,7 +112,9 @@ class Recorder:
         """Takes up what `state` gave, with the same plan and owners."""
         damping = state.get("damping")
         if damping is None or float(damping) != float(torch.tensor(self._plan.damping)):
-            raise NothingRecorded("the run was begun by another version of attribution: begin it anew")
+            raise NothingRecorded(
+                "the run was begun by another version of attribution: remove its checkpoint, and it begins anew"
+            )
         self._done, self._open = [], None
         while f"done.{len(self._done)}.rows" in state:
             prefix = f"done.{len(self._done)}."
