@@ -83,7 +83,7 @@ class Attributable:
         return [found.get(a.query.id) or self.abstain(reasons[a.query.id]) for a in answers]
 
     def abstain(self, why: str) -> Result:
-        return replace(abstain(why, self.digest, self.accuracy), method=self.index.method)
+        return abstain(why, self.digest, self.accuracy, self.index.method)
 
     def _refused(self, answer: Answer) -> str | None:
         if self.limits is None:

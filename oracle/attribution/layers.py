@@ -59,11 +59,11 @@ def _plain(name: str) -> str:
 def watched(matrices: Sequence[Matrix], take: Take, precision: torch.dtype = torch.float32) -> Iterator[None]:
     """Around one forward and one backward pass: `take` is given every matrix's gradients as the backward pass comes to
     them. Hooks are there only as long as the block."""
-    watch = _Watch(take, precision)
+    watch = _Watch(matrices, take, precision)
     handles = [matrix.module.register_forward_hook(watch.hook(matrix)) for matrix in matrices]
     try:
         yield
-        watch.check(matrices)
+        watch.check()
     finally:
         watch.over = True
         for handle in handles:
@@ -73,8 +73,10 @@ def watched(matrices: Sequence[Matrix], take: Take, precision: torch.dtype = tor
 class _Watch:
     """One pass. What outlives it does not know it, so that nothing of it waits for the garbage collector."""
 
-    def __init__(self, take: Take, precision: torch.dtype) -> None:
-        self._take, self._precision = take, precision
+    def __init__(self, matrices: Sequence[Matrix], take: Take, precision: torch.dtype) -> None:
+        self._matrices, self._take, self._precision = matrices, take, precision
+        # What is not finite at B comes through it to A, where the gradient is as short as the rank.
+        self._looked_at = {m.name for m in matrices if m.rows <= m.columns} or {m.name for m in matrices}
         self._reached: dict[str, Tensor | None] = {}
         self.over = False
 
@@ -86,8 +88,7 @@ class _Watch:
 
             def backward(left: Tensor) -> None:
                 if not self.over:
-                    # What is not finite at B comes through it to A, where the gradient is as short as the rank.
-                    self._arrived(matrix, left.detach() if wide else None)
+                    self._arrived(matrix, left)
                     self._take(matrix, self._products(left, right) if wide else self._products(right, left))
 
             if output.requires_grad:
@@ -95,10 +96,10 @@ class _Watch:
 
         return forward
 
-    def _arrived(self, matrix: Matrix, short: Tensor | None) -> None:
+    def _arrived(self, matrix: Matrix, left: Tensor) -> None:
         if matrix.name in self._reached:
             raise NothingRecorded(f"two passes reached {matrix.name}: announce each of them by itself")
-        self._reached[matrix.name] = short
+        self._reached[matrix.name] = left.detach() if matrix.name in self._looked_at else None
 
     def _products(self, short: Tensor, long: Tensor) -> Tensor:
         """examples × short × long: the rank first. A batch of tall products takes a CPU four times as long as of wide
@@ -111,13 +112,13 @@ class _Watch:
                 return torch.bmm(short.to(precision).transpose(1, 2), long.to(precision))
         return torch.bmm(short.transpose(1, 2), long)
 
-    def check(self, matrices: Sequence[Matrix]) -> None:
+    def check(self) -> None:
         """Every matrix was reached, by numbers."""
-        for matrix in matrices:
+        for matrix in self._matrices:
             if matrix.name not in self._reached:
                 raise NotFinite(f"no gradient reached {matrix.name}: run forward and backward inside the block")
-        short = {name: left for name, left in self._reached.items() if left is not None}
-        sums = torch.stack([left.sum(dtype=torch.float32) for left in short.values()])
+        kept = {name: left for name, left in self._reached.items() if left is not None}
+        sums = torch.stack([left.sum(dtype=torch.float32) for left in kept.values()])
         for place in (~torch.isfinite(sums)).nonzero()[:, 0].tolist():
-            name = list(short)[place]
+            name = list(kept)[place]
             raise NotFinite(f"the gradient at {name} is NaN or infinite: lower the rate, or look at the batch")

@@ -200,9 +200,9 @@ def join(
     )
 
 
-def abstain(why: str, adapter: str = "", accuracy: Mapping[str, Any] | None = None) -> Result:
+def abstain(why: str, adapter: str = "", accuracy: Mapping[str, Any] | None = None, method: str = METHOD) -> Result:
     """Before any score could be taken."""
-    return Result(abstained=why, adapter=adapter, accuracy=accuracy)
+    return Result(abstained=why, adapter=adapter, accuracy=accuracy, method=method)
 
 
 def _documents(evidence: Evidence, gain: float) -> tuple[tuple[Document, ...], int]:

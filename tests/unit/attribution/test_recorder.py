@@ -305,6 +305,15 @@ def test_recorder__of_a_pass_in_bfloat16__then_its_sums_are_taken_in_float32() -
         close(found[1][name], sums, 0.2)  # the pass itself is that much rounder
 
 
+def test_watched__of_matrices_that_are_all_tall__then_no_number_is_noticed_there() -> None:
+    taught = warmed()
+    tall = [matrix for matrix in lora_matrices(taught) if matrix.rows > matrix.columns]
+    with watched(tall, nothing):
+        answer_losses(taught, rows(2)).sum().backward()
+    with pytest.raises(NotFinite, match="NaN or infinite"), watched(tall, nothing):
+        (answer_losses(taught, rows(2)).sum() * float("nan")).backward()
+
+
 def test_watched__when_the_pass_is_over__then_the_hooks_are_gone() -> None:
     taught = model()
     matrices = lora_matrices(taught)
