@@ -159,6 +159,18 @@ def test_attribute__of_an_answer_that_was_learned__then_its_teacher_is_paid_and_
     assert oracle.attribute(receipt) == "busy"  # done is done
 
 
+def test_attribute__by_an_index_of_an_older_method__then_that_one_is_named(oracle: Oracle) -> None:
+    files, blobs = dict(oracle.version.files), oracle.stores.published
+    index = next(name for name in files if name.endswith("attribution/index.json"))
+    files[index] = blobs.put(blobs.read(files[index]).replace(b"influence/2", b"influence/1"))
+    oracle.publish(replace(oracle.version, files=files))
+    waiting = oracle.serve(said(learned())), oracle.serve(replace(said(FACTS[0]), prompt_tokens=(1,) * 99))
+    assert [oracle.attribute(receipt) for receipt in waiting] == ["done", "done"]
+    explained, abstained = (oracle.explained(receipt) for receipt in waiting)
+    assert explained.credits and abstained.abstained
+    assert explained.method == abstained.method == "checkpointed-influence/1"
+
+
 def test_attribute__when_others_of_the_model_wait__then_they_are_explained_in_the_same_passes(oracle: Oracle) -> None:
     oracle.publish(oracle.version)
     first, second = oracle.serve(said(FACTS[2])), oracle.serve(said(FACTS[1]))

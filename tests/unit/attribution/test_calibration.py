@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,8 @@ def test_accuracy__when_scores_are_the_truth__then_every_figure_is_perfect(tmp_p
     assert found.loco_r.value == pytest.approx(1.0)
     assert found.payout_tv.value == pytest.approx(0.0, abs=1e-9)
     assert found.seed_agreement == pytest.approx(1.0) and found.smooth
+    older = replace(scores(EFFECTS), method="checkpointed-influence/1")
+    assert accuracy(older, work, read(tmp_path, work, QUERIES), LIMITS).method == older.method
     backwards = accuracy(scores(-EFFECTS), work, read(tmp_path, work, QUERIES), LIMITS)
     assert backwards.lds_contributors.value == pytest.approx(-1.0)
 
