@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file
 from torch.nn import functional
 from transformers import AutoModelForCausalLM
 
@@ -227,6 +229,41 @@ def test_train__when_memory_runs_out__then_fewer_lines_at_once_come_to_the_same(
     assert found.steps == whole.steps
     for name, value in read_weights(found.adapter)[1].items():
         torch.testing.assert_close(value, read_weights(whole.adapter)[1][name], rtol=1e-3, atol=1e-5)
+
+
+def test_train__when_memory_runs_out_inside_a_backward_pass__then_the_index_has_every_row_once(
+    folder: Path, rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The upper layers have been recorded by then, the lower ones have not, and the same rows pass again in halves."""
+    whole = train(small(folder), rows, embedded(), tmp_path / "whole", watch=recording(rows))
+    real, lowest = stepping.losses, re.compile(r"\.layers\.0$")
+
+    def full(gradient: torch.Tensor) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    def fills_up(layer: Any, inputs: Any, output: torch.Tensor) -> None:
+        output.register_hook(full)
+
+    def tight(model: Any, lines: Any) -> Any:
+        layer = next(module for name, module in model.named_modules() if lowest.search(name))
+        if lines.tokens.shape[0] <= 2:
+            return real(model, lines)
+        hook = layer.register_forward_hook(fills_up)
+        found = real(model, lines)
+        hook.remove()
+        return found
+
+    monkeypatch.setattr(stepping, "losses", tight)
+    found = train(small(folder), rows, embedded(), tmp_path / "tight", watch=recording(rows))
+    assert whole and found
+    assert found.said["halvings"] == 1
+    names = sorted(str(file.relative_to(whole.folder)) for file in whole.folder.rglob("checkpoint-*.safetensors"))
+    assert names
+    for name in names:
+        one, other = (load_file(run.folder / name) for run in (whole, found))
+        for of, values in one.items():
+            least = 2 if values.dtype == torch.int8 else 1e-3 * values.abs().max().item()
+            torch.testing.assert_close(other[of], values, rtol=1e-3, atol=least, msg=of)
 
 
 def test_train__when_not_one_line_fits__then_says_what_to_change(
