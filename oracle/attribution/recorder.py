@@ -11,7 +11,7 @@ record = recorder.finish()
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -22,6 +22,8 @@ from oracle.attribution.errors import NotFinite, NothingRecorded, UnknownContrib
 from oracle.attribution.layers import Matrix, lora_matrices, watched
 from oracle.attribution.records import Plan, Window
 from oracle.attribution.scale import LongSide, drawn
+
+Scale = Callable[[int, int, torch.device], LongSide]  # of a matrix, by its short side and its long one
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,9 @@ class Recorder:
         owners: Sequence[str],
         *,
         adapter: str = "default",
+        scale: Scale = LongSide,
     ) -> None:
-        self._plan = plan
+        self._plan, self._scale = plan, scale
         self._matrices = lora_matrices(model, adapter)
         self.contributors = tuple(sorted(set(owners)))
         number = {name: i for i, name in enumerate(self.contributors)}
@@ -79,7 +82,7 @@ class Recorder:
                     f"row {row} is in a batch and not among the {len(self._owner_of)} whose owners are known"
                 )
         if self._open is None:
-            self._open = _Open(window, self._matrices, len(self.contributors), len(self._owner_of))
+            self._open = self._opened(window)
         if step >= window.middle and not self._open.adapter:
             self._open.keep_adapter()
         with self._open.passing(step, rows, self._owner_of, divisor):
@@ -123,8 +126,11 @@ class Recorder:
             self._done.append(Checkpoint(window, int(state[f"{prefix}rows"]), adapter, sums))
         if "open.window" in state:
             window = self._plan.windows[int(state["open.window"])]
-            self._open = _Open(window, self._matrices, len(self.contributors), len(self._owner_of))
+            self._open = self._opened(window)
             self._open.resume(_below(state, "open."))
+
+    def _opened(self, window: Window) -> _Open:
+        return _Open(window, self._matrices, len(self.contributors), len(self._owner_of), self._scale)
 
     def _close(self) -> None:
         assert self._open is not None
@@ -135,11 +141,11 @@ class Recorder:
 class _Open:
     """A window that is being recorded."""
 
-    def __init__(self, window: Window, matrices: Sequence[Matrix], contributors: int, rows: int) -> None:
+    def __init__(self, window: Window, matrices: Sequence[Matrix], contributors: int, rows: int, scale: Scale) -> None:
         self.window, self._matrices = window, matrices
         self._device = next(matrices[0].module.parameters()).device
         self._sums = {m.name: torch.zeros(contributors, *m.shape, device=self._device) for m in matrices}
-        self._scales = {m.name: LongSide(*m.shape, self._device) for m in matrices}
+        self._scales = {m.name: scale(*m.shape, self._device) for m in matrices}
         self.adapter: dict[str, Tensor] = {}
         self._rows = 0
         self._passes = torch.zeros(rows, dtype=torch.long)  # of each row: the signs of a second pass are others

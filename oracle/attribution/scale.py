@@ -49,9 +49,8 @@ class LongSide:
         return solved.T.reshape(sums.shape)
 
     def factor(self, damping: float) -> Tensor:
-        """L of the damped covariance LLᵀ: half of the division. To every direction is added, of the mean, `damping`
-        times directions over lines seen: what few lines say of many directions is mostly chance. Of a matrix that no
-        row has moved, so large that nothing comes of it."""
+        """L of the damped covariance LLᵀ: half of the division. Of a matrix that no row has moved, so large that
+        nothing comes of it."""
         if self.count == 0:
             raise NothingRecorded("no gradient was seen, so there is no scale")
         if not torch.isfinite(self.covariance).all():
@@ -61,9 +60,13 @@ class LongSide:
         eye = torch.eye(len(covariance), device=covariance.device)
         if not mean > 0:
             return eye * 1e15
-        share = max(damping * len(covariance) / (self.count * min(SIGNS, self._short)), _LEAST)
-        factor: Tensor = torch.linalg.cholesky(covariance + share * mean * eye)
+        factor: Tensor = torch.linalg.cholesky(covariance + self.added(damping) * mean * eye)
         return factor
+
+    def added(self, damping: float) -> float:
+        """To every direction, of their mean: `damping` times directions over lines seen. What few lines say of many
+        directions is mostly chance."""
+        return max(damping * len(self.covariance) / (self.count * min(SIGNS, self._short)), _LEAST)
 
 
 def drawn(short: int, rows: Tensor) -> Tensor:

@@ -5,7 +5,7 @@
     python scripts/bench/attribution.py --world-seed 1,2     # reference worlds, made from their seeds; means over them
     python scripts/bench/attribution.py --part spans --infini-gram PYTHON   # of an environment with its package
     python scripts/bench/attribution.py --part many          # a thousand contributors, a hundred thousand rows
-    python scripts/bench/attribution.py --part attackers|cost
+    python scripts/bench/attribution.py --part attackers|cost|damping
     PEERS/bin/python scripts/bench/attribution.py --peers    # in an environment that has other libraries
     python scripts/bench/attribution.py --instance DIR       # base/, train.jsonl, queries.jsonl, recipe.json
 
@@ -30,7 +30,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2]))  # in the environment of other libraries the oracle is not installed
 sys.path.insert(0, str(Path(__file__).parent))
 
-from attribution_jobs import attackers, baselines, cost, engine, evidence, figures, many, peers
+from attribution_jobs import attackers, baselines, cost, damping, engine, evidence, figures, many, peers
 from attribution_jobs.base_model import STEPS
 from attribution_jobs.instance import Instance, Recipe, load
 from attribution_jobs.truth import FULL, Truth, plan, retrain
@@ -48,6 +48,7 @@ SHOWN = (
     ("holder_first", "holder first"),
     ("planted_recall", "planted rows"),
 )
+PARTS = ("world", "spans", "many", "attackers", "cost", "damping", "peers")
 Found = tuple[dict[str, float], list[dict[str, Any]]]  # figures, and rows of methods
 
 
@@ -110,7 +111,7 @@ def world_of(name: str, options: argparse.Namespace, sizes: Sizes | None = None)
 def truth_of(instance: Instance, recipe: Recipe, options: argparse.Namespace) -> Truth:
     seeds = [int(seed) for seed in options.truth_seeds.split(",")][: 1 if options.quick else None]
     subsets = plan(instance, options.subset_seed, 8 if options.quick else options.subsets)
-    if options.recipe != RECIPE or options.without_examples:
+    if options.recipe != RECIPE or options.without_examples or options.part == "damping":
         subsets = [subset for subset in subsets if subset.kind != "examples"]
     if options.without_left_out:
         subsets = [subset for subset in subsets if subset.kind != "without"]
@@ -130,11 +131,28 @@ def parts(options: argparse.Namespace, folder: Path) -> Found:
         times = 1 if options.quick else 3
         timed = [cost.measure(*asked_for(name, options), options.order_seed, options.device, times) for name in names]
         return over_worlds(timed), []
+    if options.part == "damping":
+        return {}, damped(names, options)
     if options.part == "peers":
         instance, recipe = asked_for(names[0], options)
         scores, seconds = peers.scores(instance, recipe, options.order_seed)
         return seconds, compared(instance, truth_of(instance, recipe, options), scores)
     return attacked(names, options)
+
+
+def damped(names: Sequence[str], options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Every world, and the means over them."""
+    found = []
+    for name in names:
+        instance, recipe = asked_for(name, options)
+        truth = truth_of(instance, recipe, options)
+        mine = damping.measure(instance, recipe, truth, options.order_seed, options.device)
+        found.append([{"world": name, **row} for row in mine])
+    means = []
+    for same in zip(*found, strict=True):
+        numbers = [{k: v for k, v in row.items() if isinstance(v, float)} for row in same]
+        means.append(same[0] | {"world": "mean"} | over_worlds(numbers))
+    return [row for each in found for row in each] + (means if len(found) > 1 else [])
 
 
 def attacked(names: Sequence[str], options: argparse.Namespace) -> Found:
@@ -152,7 +170,7 @@ def attacked(names: Sequence[str], options: argparse.Namespace) -> Found:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", choices=("world", "spans", "many", "attackers", "cost", "peers"), default="world")
+    parser.add_argument("--part", choices=PARTS, default="world")
     parser.add_argument("--peers", dest="part", action="store_const", const="peers", help="the same as --part peers")
     parser.add_argument(
         "--sizes", type=Sizes.read, default=REFERENCE, help="of the worlds, where they are others: places=6,facts=2,…"

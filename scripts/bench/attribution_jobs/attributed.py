@@ -15,7 +15,7 @@ from attribution_jobs.batched import order_of, rate_at
 from attribution_jobs.instance import Instance, Recipe
 from oracle.attribution.layers import lora_matrices
 from oracle.attribution.queries import answer_losses
-from oracle.attribution.recorder import Record, Recorder
+from oracle.attribution.recorder import Record, Recorder, Scale
 from oracle.attribution.records import Plan, Query
 
 
@@ -26,6 +26,7 @@ class Run:
     seconds: float
     loss: float
     by_rows: Record | None = None
+    beside: tuple[Record, ...] = ()
 
 
 def as_query(tokenizer: PreTrainedTokenizerFast, name: str, prompt: str, completion: str) -> Query:
@@ -87,9 +88,10 @@ def train(
     dtype: torch.dtype = torch.float32,
     device: str = "cpu",
     after: Callable[[int, PeftModel], None] | None = None,
+    scales: Sequence[Scale] = (),
 ) -> Run:
-    """With a plan the run is recorded, on request row by row as well; without one it is the same training alone, for
-    comparing the times."""
+    """With a plan the run is recorded, on request row by row as well, and once more by each of the other scales;
+    without one it is the same training alone, for comparing the times."""
     model = adapted(instance, recipe, start, dtype).to(device)
     model.train()
     rows = rows_of(instance)
@@ -100,11 +102,13 @@ def train(
     else:
         betas = (recipe.beta1, recipe.beta2)
         optimizer = torch.optim.Adam(groups, lr=recipe.rate, betas=betas, eps=recipe.epsilon)
-    recorders = []
+    recorders: list[Recorder] = []
     if plan is not None:
-        recorders.append(Recorder(model, plan, [row.owner for row in instance.rows]))
+        owners = [row.owner for row in instance.rows]
+        recorders = [Recorder(model, plan, owners)]
         if by_rows:
             recorders.append(Recorder(model, plan, [row.id for row in instance.rows]))
+        recorders += [Recorder(model, plan, owners, scale=scale) for scale in scales]
     order = order_of(len(rows), recipe, seed)
     clock = clock_of(device)
     started, loss = clock(), torch.zeros(())
@@ -123,5 +127,6 @@ def train(
             after(step, model)
     records = [recorder.finish() for recorder in recorders]
     seconds = clock() - started
+    beside = tuple(records.pop() for _ in scales)[::-1]
     first, second = (*records, None, None)[:2]
-    return Run(model, first, seconds, float(loss.detach()), second)
+    return Run(model, first, seconds, float(loss.detach()), second, beside)

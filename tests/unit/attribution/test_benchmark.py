@@ -19,6 +19,8 @@ from attribution_jobs import base_model
 from attribution_jobs.attackers import Side, copycat_figures
 from attribution_jobs.baselines import Gradients
 from attribution_jobs.batched import Base, rate_at
+from attribution_jobs.damping import PARTS as COVARIANCES
+from attribution_jobs.damping import RULES
 from attribution_jobs.figures import by_holder, lds
 from attribution_jobs.instance import Instance, load
 from attribution_jobs.world import Sizes
@@ -88,13 +90,17 @@ def test_main__of_an_instance__then_it_is_the_folders_own_and_other_parts_stay(c
     mine = [row for row in found["rows"] if row["part"] == "world"]  # type: ignore[attr-defined]
     assert [row["method"] for row in mine] == ["this engine", "truth of one seed"]
     assert found["figures"]["lds_contributors"] == before["figures"]["lds_contributors"]  # type: ignore[index]
-    for part in ("attackers", "many", "cost"):
+    for part in ("attackers", "many", "cost", "damping"):
         found = play(cache, "--part", part)
-    assert {"world", "attackers", "many", "cost"} == set(found["parts"])  # type: ignore[call-overload]
+    assert {"world", "attackers", "many", "cost", "damping"} == set(found["parts"])  # type: ignore[call-overload]
     sides = [row for row in found["rows"] if row["part"] == "attackers"]  # type: ignore[attr-defined]
     assert [side["gain"] for side in sides] == [found["figures"]["copycat_gain"]]  # type: ignore[index]
     assert found["figures"]["lds_contributors"] == before["figures"]["lds_contributors"]  # type: ignore[index]
     assert found["figures"]["contributors_recorded"] == 100  # type: ignore[index]
+    tried = [row for row in found["rows"] if row["part"] == "damping"]  # type: ignore[attr-defined]
+    assert len(tried) == len(RULES) * len(COVARIANCES)
+    as_the_product = next(row for row in tried if (row["damping"], row["rows"]) == ("2 % × directions / lines", "all"))
+    assert as_the_product["loco_r"] == pytest.approx(mine[0]["loco_r"], abs=1e-3)  # which asks in half precision
 
 
 @pytest.mark.slow
