@@ -72,7 +72,7 @@ class Using:
         for receipt in self.receipts:
             found = until("the answer is attributed", partial(self._attribution, receipt), 180)
             weights: Counter[str] = Counter()
-            for credit in found["credits"]:
+            for credit in [*found["credits"], *found["documents"]]:
                 weights[self._name(credit["owner"])] += int(credit["weight"])
             weights["nobody (commons)"] += int(found.get("unattributed", 0))
             whole = sum(weights.values()) or 1

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
@@ -18,6 +20,10 @@ from fixtures.live_states import WALLET_STATES
 from fixtures.site import serving
 from fixtures.suite import running_suite
 from fixtures.village import ADA, Village
+from oracle.store import browsing
+from oracle.store.receipts import Found
+from oracle.types import Hash32
+from oracle.web.words import percent
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
@@ -122,8 +128,6 @@ def test_receipt__once_attributed__then_rows_have_their_texts_and_spans_their_ow
     place: Place,
 ) -> None:
     with place.village.ground.database.reading() as connection:
-        from oracle.store import browsing
-
         every = browsing.newest_receipts(connection, place.village.ground.rpc.chain, 30)
     found = next(one for one in every if one.attribution and one.attribution.credits)
     assert found.attribution is not None
@@ -135,6 +139,24 @@ def test_receipt__once_attributed__then_rows_have_their_texts_and_spans_their_ow
         told = page.request.get(f"{path}/spans").json()["spans"]
     assert [span["accounts"] for span in told] == [[found.attribution.credits[0].owner]]
     assert all(span["tone"] != "7" for span in told)
+
+
+def test_receipt__of_a_contribution_credited_twice__then_it_stands_there_once(place: Place) -> None:
+    """By its rows in training and by a passage of the prompt: one part of the answer, and paid as one."""
+    with place.village.ground.database.reading() as connection:
+        every = browsing.newest_receipts(connection, place.village.ground.rpc.chain, 30)
+
+    def named(one: Found) -> list[Hash32]:
+        return [credit.contribution for credit in one.attribution.credits] if one.attribution else []
+
+    found = next(one for one in every if len(set(named(one))) < len(named(one)))
+    page = httpx.get(f"{place.url}/receipts/0x{found.receipt.id.hex()}").text
+    assert page.count('data-label="Contribution"') == len(set(named(found)))
+    assert found.attribution is not None
+    parts = Counter[Hash32]()
+    for credit in found.attribution.credits:
+        parts[credit.contribution] += credit.weight
+    assert all(percent(weight, found.attribution.weight) in page for weight in parts.values())
 
 
 def test_verify__in_the_browser__then_the_root_is_recomputed_and_the_chain_has_it(place: Place) -> None:

@@ -26,7 +26,7 @@ _TOP = 12
 
 @dataclass(frozen=True)
 class Credited:
-    """One contribution's part in an answer."""
+    """One contribution's part in an answer, by its rows in training and in the prompt."""
 
     name: Hash32
     account: Address
@@ -114,26 +114,18 @@ def _terms(connection: Connection, found: Found) -> Terms | None:
 
 
 def _credited(connection: Connection, attribution: Attribution) -> list[Credited]:
-    whole = attribution.weight
-    listed = sorted(attribution.credits, key=lambda credit: -credit.weight)[:_TOP]
+    weights: Counter[tuple[Hash32, Address, Address]] = Counter()
+    for credit in attribution.credits:
+        weights[credit.contribution, credit.account, credit.owner] += credit.weight
     found = []
-    for place, credit in enumerate(listed):
+    for place, ((contribution, account, owner), weight) in enumerate(weights.most_common(_TOP)):
         datanet = None
-        name = ContributionId(credit.contribution)
+        name = ContributionId(contribution)
         if contributions.is_named(connection, name):
             given = contributions.named(connection, name)
             datanet = datanets.get_datanet(connection, given.datanet)
-        found.append(
-            Credited(
-                credit.contribution,
-                credit.account,
-                credit.owner,
-                credit.weight,
-                percent(credit.weight, whole),
-                datanet,
-                str(place % 6 + 1),
-            )
-        )
+        part = percent(weight, attribution.weight)
+        found.append(Credited(contribution, account, owner, weight, part, datanet, str(place % 6 + 1)))
     return found
 
 
