@@ -22,14 +22,15 @@ from attribution_jobs.batched import Base, rate_at
 from attribution_jobs.damping import PARTS as COVARIANCES
 from attribution_jobs.damping import RULES
 from attribution_jobs.figures import by_holder, lds
-from attribution_jobs.instance import Instance, load
+from attribution_jobs.instance import Instance
 from attribution_jobs.world import Sizes
-from attribution_jobs.worlds import RECIPE, SMOOTH, over_worlds, recipe_of
+from attribution_jobs.worlds import RECIPE, SMOOTH, Seeds, made, over_worlds, recipe_of
 
 from oracle.factory import order
 from oracle.factory.recipe import Training
 
 SIZES = "places=6,facts=2,holders=5,copied=4,reworded=4,junk=4,plain=10,queries=8,controls=16"
+BASE_STEPS = 20
 METHODS = (
     "this engine,random,bm25,hidden_cosine,tracin,less_like,gradient_dot,gradient_cosine,empirical_fisher,"
     "datainf_formula,truth of one seed"
@@ -44,7 +45,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def play(cache: Path, *said: str) -> dict[str, object]:
     """What the script writes."""
     file = cache / "found.json"
-    small = ("--quick", "--sizes", SIZES, "--base-steps", "20", "--cache", str(cache), "--json", str(file))
+    small = ("--quick", "--sizes", SIZES, "--base-steps", str(BASE_STEPS), "--cache", str(cache), "--json", str(file))
     assert attribution.main([*small, *said]) == 0
     found: dict[str, object] = json.loads(file.read_text(encoding="utf-8"))
     return found
@@ -52,8 +53,7 @@ def play(cache: Path, *said: str) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def instance(cache: Path) -> Instance:
-    play(cache)
-    return load(next(folder for folder in cache.glob("world-*") if len((folder / "train.jsonl").read_text()) < 40_000))
+    return made(Seeds.read("1"), cache, Sizes.read(SIZES), BASE_STEPS)[0]
 
 
 def test_base__whose_training_came_apart__then_no_world_is_made_of_it(

@@ -7,11 +7,15 @@ from pathlib import Path
 import pytest
 
 from fixtures.factory import Taught, teach
+from fixtures.turns import by_turns, shared
 
 
 @pytest.fixture(scope="session")
 def taught(tmp_path_factory: pytest.TempPathFactory) -> Taught:
-    return teach(tmp_path_factory.mktemp("taught"))
+    """The workers of a run teach it once: a run that has ended is only read."""
+    folder = shared(tmp_path_factory, "taught")
+    with by_turns(folder):
+        return teach(folder)
 
 
 @pytest.fixture(autouse=True)
