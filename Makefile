@@ -23,7 +23,7 @@ export PYTHONHASHSEED ?= 0
 ORACLE_TEST := OMP_NUM_THREADS=1 $(ORACLE)/pytest
 BROWNIE_TEST := $(CONTRACTS)/brownie test -q -W ignore
 
-.PHONY: help setup setup-contracts setup-oracle demo test test-oracle test-suite test-slow test-unit test-flow test-forge test-contracts check check-oracle check-contracts format bench bench-gas bench-oracle screenshots abis \
+.PHONY: help setup setup-contracts setup-oracle demo test test-oracle test-slow test-unit test-flow test-forge test-contracts check check-oracle check-contracts format bench bench-gas bench-oracle screenshots abis \
         proofs coverage mutation campaign lock clean
 
 help: ## What there is
@@ -33,14 +33,11 @@ demo: setup ## The whole loop with everybody in it, on a chain of its own; leave
 	@OMP_NUM_THREADS=1 $(ORACLE)/python scripts/demo.py
 
 test: setup ## All tests, those of the oracle beside those of the contracts
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-oracle test-suite
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-oracle test-forge test-contracts
 
 # Flows wait for servers much of their time; the long files are among them, so that the short ones fill up the end.
 test-oracle: setup-contracts setup-oracle
 	$(ORACLE_TEST) -m "not slow" --numprocesses 3 --dist loadfile --no-loadscope-reorder tests/flow tests/unit
-
-test-suite: setup-contracts
-	@$(MAKE) --no-print-directory test-forge test-contracts
 
 test-slow: setup ## What takes minutes: the demonstration, a whole deployment under faults, training that leaves data out
 	$(ORACLE_TEST) -m slow tests/unit tests/flow
