@@ -9,6 +9,11 @@ CONTRACTS := .venv/contracts/bin
 ORACLE := .venv/oracle/bin
 SOLC := .solc/solc-v0.8.30
 
+# What the two environments are known by. Targets name these files: after a target that is no file, make sometimes starts
+# what waits for it only when the next job has ended.
+FOR_CONTRACTS := .cache/node.stamp .cache/contracts.stamp $(SOLC)
+FOR_ORACLE := .cache/oracle.stamp
+
 # The native binaries of Foundry: npm's own wrappers exit 0 when tests fail.
 SYSTEM := $(shell uname -s | tr A-Z a-z)
 MACHINE := $(patsubst aarch64,arm64,$(patsubst x86_64,amd64,$(shell uname -m)))
@@ -36,7 +41,7 @@ test: setup ## All tests, those of the oracle beside those of the contracts
 	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-oracle test-forge test-contracts
 
 # Flows wait for servers much of their time; the long files are among them, so that the short ones fill up the end.
-test-oracle: setup-contracts setup-oracle
+test-oracle: $(FOR_CONTRACTS) $(FOR_ORACLE)
 	$(ORACLE_TEST) -m "not slow" --numprocesses 3 --dist loadfile --no-loadscope-reorder tests/flow tests/unit
 
 test-slow: setup ## What takes minutes: the demonstration, a whole deployment under faults, training that leaves data out
@@ -49,25 +54,25 @@ test-unit: setup
 test-flow: setup
 	$(ORACLE_TEST) -m "not slow" tests/flow
 
-test-forge: setup-contracts
+test-forge: $(FOR_CONTRACTS)
 	forge test --no-match-contract GasTest
 	forge test --isolate --match-contract GasTest
 	@git diff --exit-code --stat -- snapshots tests/vectors || \
 	  { echo "gas or a hash changed: look at the difference in snapshots/ and tests/vectors/, then commit it"; exit 1; }
 
-test-contracts: setup-contracts
+test-contracts: $(FOR_CONTRACTS)
 	$(BROWNIE_TEST)
 
 check: setup ## Format, lint, types, layers, Slither
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target check-oracle check-contracts
 
-check-oracle: setup-oracle
+check-oracle: $(FOR_ORACLE)
 	$(ORACLE)/ruff format --check .
 	$(ORACLE)/ruff check .
 	$(ORACLE)/mypy
 	$(ORACLE)/pytest -q tests/unit/test_layers.py
 
-check-contracts: setup-contracts
+check-contracts: $(FOR_CONTRACTS)
 	forge fmt --check contracts tests/forge tests/halmos
 	PATH="$(CURDIR)/$(CONTRACTS):$$PATH" $(CONTRACTS)/python scripts/checks/slither.py
 
@@ -78,7 +83,7 @@ format: setup ## Rewrite Python and Solidity in the house's format
 
 bench: bench-gas bench-oracle ## Measure everything that docs/benchmarks holds, and write it anew
 
-bench-gas: setup-contracts
+bench-gas: $(FOR_CONTRACTS)
 	$(CONTRACTS)/python scripts/bench/gas.py --json docs/benchmarks/gas.json --markdown docs/benchmarks/README.md
 	$(CONTRACTS)/python scripts/costs.py --write
 
@@ -98,29 +103,29 @@ bench-oracle: setup
 screenshots: setup ## Every page as a picture, in build/pictures
 	$(ORACLE)/python scripts/screenshots.py build/pictures
 
-abis: setup-contracts ## Write deployments/abi anew, after the contracts changed
+abis: $(FOR_CONTRACTS) ## Write deployments/abi anew, after the contracts changed
 	$(CONTRACTS)/brownie run scripts/deploy abis
 
 proofs: setup ## Prove the rules of money by symbolic execution (Halmos)
 	ORACLE=$(CURDIR)/$(ORACLE) scripts/halmos.sh
 
-coverage: setup-contracts ## Lines and branches that the Forge tests reach
+coverage: $(FOR_CONTRACTS) ## Lines and branches that the Forge tests reach
 	forge coverage --report summary --no-match-coverage '(tests|baselines|doubles)/'
 
-mutation: setup-contracts ## Break the contracts that move money in every small way and count what the tests notice
+mutation: $(FOR_CONTRACTS) ## Break the contracts that move money in every small way and count what the tests notice
 	$(CONTRACTS)/python scripts/mutate.py --json build/mutation.json
 
-campaign: setup-contracts ## Long fuzzing: 100,000 runs, invariants 1024 × 64
+campaign: $(FOR_CONTRACTS) ## Long fuzzing: 100,000 runs, invariants 1024 × 64
 	FOUNDRY_PROFILE=campaign forge test --no-match-contract GasTest
 
 # Two environments at a time.
 setup: .cache/prerequisites.stamp
 	@$(MAKE) --no-print-directory --jobs=2 setup-contracts setup-oracle
 
-setup-contracts: .cache/node.stamp .cache/contracts.stamp $(SOLC)
+setup-contracts: $(FOR_CONTRACTS)
 	@:
 
-setup-oracle: .cache/oracle.stamp
+setup-oracle: $(FOR_ORACLE)
 	@:
 
 .cache/prerequisites.stamp: scripts/prerequisites.sh
