@@ -47,6 +47,7 @@ compile-forge: $(FOR_CONTRACTS)
 	forge build --quiet
 
 compile-contracts: $(FOR_CONTRACTS)
+	@mkdir -p build/brownie
 	$(CONTRACTS)/brownie compile
 
 # Flows wait for servers much of their time; the long files are among them, so that the short ones fill up the end.
