@@ -36,6 +36,10 @@ class Place:
     url: str
     browser: Browser
 
+    def receipts(self) -> list[Found]:
+        with self.village.ground.database.reading() as connection:
+            return list(browsing.newest_receipts(connection, self.village.ground.rpc.chain, 30))
+
 
 @pytest.fixture(scope="module")
 def place(suite_state: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
@@ -127,9 +131,7 @@ def test_hashes__on_every_page__then_each_is_a_link_that_leads_somewhere_and_can
 def test_receipt__once_attributed__then_rows_have_their_texts_and_spans_their_owners(
     place: Place,
 ) -> None:
-    with place.village.ground.database.reading() as connection:
-        every = browsing.newest_receipts(connection, place.village.ground.rpc.chain, 30)
-    found = next(one for one in every if one.attribution and one.attribution.credits)
+    found = next(one for one in place.receipts() if one.attribution and one.attribution.credits)
     assert found.attribution is not None
     path = f"{place.url}/receipts/0x{found.receipt.id.hex()}"
     with opened(place.browser) as page:
@@ -143,13 +145,11 @@ def test_receipt__once_attributed__then_rows_have_their_texts_and_spans_their_ow
 
 def test_receipt__of_a_contribution_credited_twice__then_it_stands_there_once(place: Place) -> None:
     """By its rows in training and by a passage of the prompt: one part of the answer, and paid as one."""
-    with place.village.ground.database.reading() as connection:
-        every = browsing.newest_receipts(connection, place.village.ground.rpc.chain, 30)
 
     def named(one: Found) -> list[Hash32]:
         return [credit.contribution for credit in one.attribution.credits] if one.attribution else []
 
-    found = next(one for one in every if len(set(named(one))) < len(named(one)))
+    found = next(one for one in place.receipts() if len(set(named(one))) < len(named(one)))
     page = httpx.get(f"{place.url}/receipts/0x{found.receipt.id.hex()}").text
     assert page.count('data-label="Contribution"') == len(set(named(found)))
     assert found.attribution is not None

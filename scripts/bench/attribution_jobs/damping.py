@@ -38,44 +38,49 @@ RULES: dict[str, Callable[[float], float]] = {
 
 
 @dataclass(frozen=True)
-class Part:
-    """What of the rows is in the covariance."""
+class Covariance:
+    """What of the rows is in it."""
 
     name: str
     every: int = 1  # one of so many rows of a batch
     sums: int = SIGNS  # signed sums of a row's lines
 
 
-PARTS = (Part("all"), Part("one sum", sums=1), Part("a quarter", every=4), Part("a thirty-second", every=32))
+COVARIANCES = (
+    Covariance("all"),
+    Covariance("one sum", sums=1),
+    Covariance("a quarter", every=4),
+    Covariance("a thirty-second", every=32),
+)
 
 
 class _Tried(LongSide):
-    def __init__(self, rule: Callable[[float], float], part: Part, short: int, length: int, device: torch.device):
+    def __init__(self, rule: Callable[[float], float], made: Covariance, short: int, length: int, device: torch.device):
         super().__init__(short, length, device)
-        self._rule, self._part = rule, part
+        self._rule, self._made = rule, made
 
     def add(self, gradients: Tensor, signs: Tensor, times: float = 1.0) -> None:
-        chosen = signs[:: self._part.every, : self._part.sums] * (SIGNS / self._part.sums) ** 0.5
-        super().add(gradients[:: self._part.every], chosen, times)
+        chosen = signs[:: self._made.every, : self._made.sums] * (SIGNS / self._made.sums) ** 0.5
+        super().add(gradients[:: self._made.every], chosen, times)
 
     def added(self, damping: float) -> float:
-        return self._rule(len(self.covariance) / (self.count * self._part.sums))
+        return self._rule(len(self.covariance) / (self.count * self._made.sums))
 
 
 def measure(instance: Instance, recipe: Recipe, truth: Truth, seed: int, device: str) -> list[dict[str, Any]]:
     """A row for each rule with each part of the rows."""
-    tried = [(rule, part) for part in PARTS for rule in RULES]
+    tried = [(rule, made) for made in COVARIANCES for rule in RULES]
     start = Base(instance.base, torch.float32).fresh(recipe, seed)
-    scales = [partial(_Tried, RULES[rule], part) for rule, part in tried]
+    scales = [partial(_Tried, RULES[rule], made) for rule, made in tried]
     run = attributed.train(instance, recipe, start, seed, plan_of(instance, recipe), device=device, scales=scales)
     queries, digest = attributed.queries_of(instance), digest_of(run.model)
     asked = [queries[at] for at in instance.asked]
     found = []
-    for (rule, part), record in zip(tried, run.beside, strict=True):
+    for (rule, made), record in zip(tried, run.beside, strict=True):
         with tempfile.TemporaryDirectory() as folder:
             write_index(Path(folder), record, digest)
             scores = np.array(score(run.model, Index(Path(folder), digest), asked).values)
         accuracy = figures.accuracy(instance, truth, None, scores)
         kept = {name: accuracy[name] for name in ("lds_contributors", "loco_r") if name in accuracy}
-        found.append({"damping": rule, "rows": part.name, **kept})
+        found.append({"damping": rule, "rows": made.name, **kept})
     return found

@@ -19,8 +19,7 @@ from attribution_jobs import base_model
 from attribution_jobs.attackers import Side, copycat_figures
 from attribution_jobs.baselines import Gradients
 from attribution_jobs.batched import Base, rate_at
-from attribution_jobs.damping import PARTS as COVARIANCES
-from attribution_jobs.damping import RULES
+from attribution_jobs.damping import COVARIANCES, RULES
 from attribution_jobs.figures import by_holder, lds
 from attribution_jobs.instance import Instance
 from attribution_jobs.world import Sizes
