@@ -63,6 +63,15 @@ def weights(at: Path) -> str:
     return hashlib.sha256((at / "adapter" / "adapter_model.safetensors").read_bytes()).hexdigest()
 
 
+def _index(at: Path) -> dict[str, str]:
+    """Of a run that was recorded: every checkpoint of its index, by what its bytes hash to."""
+    found = {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in (at / "attribution").rglob("*.safetensors")
+    }
+    assert found
+    return found
+
+
 def test_train__twice_from_one_recipe__then_the_hash_is_the_same(folder: Path, rows: list[Row], tmp_path: Path) -> None:
     one, two = (train(small(folder), rows, embedded(), tmp_path / name) for name in ("one", "two"))
     other = train(small(folder, seed=2), rows, embedded(), tmp_path / "three")
@@ -84,10 +93,7 @@ def test_train__when_stopped_and_gone_on__then_the_hash_is_the_same(
     assert cut
     assert cut.weights == whole.weights
     assert cut.loss == whole.loss
-    names = [str(file.relative_to(whole.folder)) for file in (whole.folder / "attribution").rglob("*.safetensors")]
-    assert names
-    for name in names:  # and the index that was recorded meanwhile is the same too
-        assert (whole.folder / name).read_bytes() == (cut.folder / name).read_bytes()
+    assert _index(cut.folder) == _index(whole.folder)  # and what was recorded meanwhile is the same too
 
 
 _RUN = """
@@ -95,6 +101,7 @@ import sys, os, signal
 from pathlib import Path
 sys.path.insert(0, "tests")
 from fixtures.factory import recipe
+from oracle.daemon.recording import recording
 from oracle.factory.base import embedded
 from oracle.factory.rows import all_rows, read_snapshot, training_rows
 from oracle.factory.training import train
@@ -104,14 +111,14 @@ def told(progress):
     if progress.step == at:
         os.kill(os.getpid(), signal.SIGKILL)
 made = recipe(folder, rank=4, epochs=2, batch=4, sequence_length=64)
-train(made, rows, embedded(), out, say=told, save_every=0)
+train(made, rows, embedded(), out, watch=recording(rows), say=told, save_every=0)
 """
 
 
-def test_train__when_killed_and_started_again__then_the_hash_is_the_same(
+def test_train__when_killed_and_started_again__then_weights_and_index_are_the_same(
     folder: Path, rows: list[Row], tmp_path: Path
 ) -> None:
-    whole = train(small(folder), rows, embedded(), tmp_path / "whole")
+    whole = train(small(folder), rows, embedded(), tmp_path / "whole", watch=recording(rows))
     assert whole
     at = tmp_path / "killed"
     environment = os.environ | {"PYTHONPATH": f"{ROOT}"}
@@ -123,6 +130,7 @@ def test_train__when_killed_and_started_again__then_the_hash_is_the_same(
     assert done.returncode == 0, done.stderr
     assert weights(at) == whole.weights
     assert not (at / "checkpoint.safetensors").exists()
+    assert _index(at) == _index(whole.folder)
 
 
 def test_train__of_a_run_that_has_ended__then_nothing_is_done_again(
